@@ -1,0 +1,33 @@
+# make demo   creates .venv, installs, builds the sample shop and runs every stage
+# make test   creates .venv, installs with the test extras, checks style and types, runs the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Without an NVIDIA driver the CPU builds are chosen; all in one resolve, or pip replaces torch.
+CPU := $(if $(wildcard /proc/driver/nvidia/version),,./packaging/cpu)
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.installed
+	$(BIN)/recsys demo
+
+test: $(VENV)/.installed-test lint
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.installed: pyproject.toml $(wildcard packaging/cpu/*)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(CPU) -e .
+	touch $@
+
+$(VENV)/.installed-test: pyproject.toml $(wildcard packaging/cpu/*)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(CPU) -e '.[test]'
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,1 @@
+"""Floor 3: the command line, and one module a stage, each with `run(settings)`."""

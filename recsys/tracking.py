@@ -1,0 +1,109 @@
+"""MLflow: settings, metrics and artefacts of a run. A tracking failure warns and never fails a run."""
+
+import contextlib
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from recsys.progress import say
+from recsys.settings import Section
+
+SCHEMES = ("sqlite", "http", "https", "file", "databricks")
+
+
+class TrackingSettings(Section):
+    """Where runs are recorded."""
+
+    enabled: bool = Field(True, description="record runs with MLflow")
+    uri: str = Field("", description="MLflow tracking URI; empty means SQLite in the work folder")
+    experiment: str = Field("recsys", min_length=1, description="MLflow experiment name")
+
+    @field_validator("uri")
+    @classmethod
+    def _known_scheme(cls, uri: str) -> str:
+        if uri and urlsplit(uri).scheme not in SCHEMES:
+            raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}")
+        return uri
+
+
+class Tracker:
+    """Logs to one MLflow run; after the first failure it stays silent for the rest of the run."""
+
+    def __init__(self, active: bool) -> None:
+        self._active = active
+
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        """Logs nested settings as dotted parameters, cut at 500 characters."""
+        flat = {key: str(value)[:500] for key, value in _flat(values)}
+        self._attempt(lambda mlflow: mlflow.log_params(flat))
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Logs finite metrics under legal names (`recall_at_10`); others are left out with a warning."""
+        finite = {_legal(key): value for key, value in values.items() if math.isfinite(value)}
+        if len(finite) < len(values):
+            say(f"tracking: {len(values) - len(finite)} metrics that are not finite were not logged")
+        self._attempt(lambda mlflow: mlflow.log_metrics(finite, step=step))
+
+    def artefact(self, path: Path) -> None:
+        """Logs a file or a folder."""
+        log = "log_artifacts" if path.is_dir() else "log_artifact"
+        self._attempt(lambda mlflow: getattr(mlflow, log)(str(path)))
+
+    def _attempt(self, action: Any) -> None:
+        if not self._active:
+            return
+        try:
+            import mlflow
+
+            action(mlflow)
+        except Exception as error:
+            self._active = False
+            say(f"tracking: stopped, the run goes on: {redacted(str(error))[:200]}")
+
+
+@contextlib.contextmanager
+def run(settings: TrackingSettings, work: Path, name: str) -> Iterator[Tracker]:
+    """One MLflow run called `name` around a stage; without MLflow, a tracker that does nothing."""
+    tracker = Tracker(settings.enabled)
+    tracker._attempt(lambda mlflow: _start(mlflow, settings, work, name))
+    status = "FAILED"
+    try:
+        yield tracker
+        status = "FINISHED"
+    finally:
+        tracker._attempt(lambda mlflow: mlflow.end_run(status))
+
+
+def redacted(text: str) -> str:
+    """`text` without the user and password of any address in it."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
+
+
+def _start(mlflow: Any, settings: TrackingSettings, work: Path, name: str) -> None:
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    work.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(settings.uri or f"sqlite:///{(work / 'mlflow.db').resolve()}")
+    if mlflow.get_experiment_by_name(settings.experiment) is None:
+        location = None if settings.uri else (work / "mlflow").resolve().as_uri()
+        mlflow.create_experiment(settings.experiment, artifact_location=location)
+    mlflow.set_experiment(settings.experiment)
+    mlflow.start_run(run_name=name)
+
+
+def _legal(name: str) -> str:
+    return re.sub(r"[^\w./ -]", "_", name.replace("@", "_at_"))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
