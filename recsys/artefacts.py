@@ -1,7 +1,7 @@
 """The one way to publish: a folder staged aside, fsynced, manifest last, renamed, then a pointer.
 
-Lists, models, indexes, embeddings, catalogues and evaluations are all such folders. A reader sees all
-of a version or nothing of it, and a flipped bit is noticed, because every load checks the manifest.
+Lists, models, indexes, embeddings, catalogues and evaluations are all such folders. A reader sees
+all of a version or nothing of it, and a flipped bit is noticed: every load checks the manifest.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ STAGING = ".staging-"
 
 @dataclass
 class Staged:
-    """A folder being written: put files below `folder`, facts into `facts`, row counts into `rows`."""
+    """A folder being written: files go below `folder`, facts and row counts into the dicts."""
 
     folder: Path
     facts: dict[str, Any] = field(default_factory=dict)
@@ -35,7 +35,12 @@ class Staged:
 
 @contextlib.contextmanager
 def publishing(
-    root: Path, name: str, kind: str, *, parents: Mapping[str, str] | None = None, current: bool = True
+    root: Path,
+    name: str,
+    kind: str,
+    *,
+    parents: Mapping[str, str] | None = None,
+    current: bool = True,
 ) -> Iterator[Staged]:
     """Stages a folder; on a clean exit makes it `root/name`, durable, and moves the pointer to it.
 
@@ -57,7 +62,9 @@ def publishing(
         staged = Staged(staging)
         yield staged
         files = {
-            str(path.relative_to(staging)): _sealed(path, staged.rows.get(str(path.relative_to(staging))))
+            str(path.relative_to(staging)): _sealed(
+                path, staged.rows.get(str(path.relative_to(staging)))
+            )
             for path in sorted(staging.rglob("*"))
             if path.is_file()
         }
@@ -91,7 +98,7 @@ def publishing(
 
 
 def content_hash(files: Mapping[str, Mapping[str, Any]]) -> str:
-    """A hash over names and sha256 of `files`: the identity of what a folder holds (16 hex digits)."""
+    """A hash over names and sha256 of `files`: what the folder holds (16 hex digits)."""
     lines = "".join(f"{name} {entry['sha256']}\n" for name, entry in sorted(files.items()))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
@@ -105,7 +112,9 @@ def read(folder: Path, kind: str, *, check: bool = True) -> dict[str, Any]:
     manifest = _manifest(folder)
     if manifest.get("kind") != kind:
         raise InputFault(
-            f"expected a {kind}, found a {manifest.get('kind')}", where=str(folder), fix="name another folder"
+            f"expected a {kind}, found a {manifest.get('kind')}",
+            where=str(folder),
+            fix="name another folder",
         )
     if manifest.get("format", 0) > FORMAT:
         raise InputFault(
@@ -135,7 +144,7 @@ def current(root: Path, kind: str, *, check: bool = True) -> tuple[Path, dict[st
     if not name or "/" in name or name.startswith(".") or not (root / name).is_dir():
         raise InputFault(
             f"the pointer names no {kind}", value=name, where=str(pointer),
-            fix=f"point to one of: {', '.join(versions(root)) or '(none)'} with `recsys rollback --to`",
+            fix=f"`recsys rollback --to` one of: {', '.join(versions(root)) or '(none)'}",
         )  # fmt: skip
     return root / name, read(root / name, kind, check=check)
 
@@ -213,9 +222,11 @@ def exclusive(root: Path) -> Iterator[None]:
         except BlockingIOError:
             stream.seek(0)
             raise LockFault(
-                "another run holds the lock", value=stream.read().strip(), where=str(root / ".lock"),
+                "another run holds the lock",
+                value=stream.read().strip(),
+                where=str(root / ".lock"),
                 fix="wait for it to end, or stop that process",
-            ) from None  # fmt: skip
+            ) from None
         stream.truncate(0)
         stream.write(f"process {os.getpid()}\n")
         stream.flush()
@@ -231,10 +242,14 @@ def _manifest(folder: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as error:
         raise InputFault(
-            f"the manifest cannot be read: {error}", where=str(folder / MANIFEST), fix="make it again"
+            f"the manifest cannot be read: {error}",
+            where=str(folder / MANIFEST),
+            fix="make it again",
         ) from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise InputFault("the manifest is damaged", where=str(folder / MANIFEST), fix="make it again")
+        raise InputFault(
+            "the manifest is damaged", where=str(folder / MANIFEST), fix="make it again"
+        )
     if content_hash(manifest["files"]) != manifest.get("content"):
         raise InputFault(
             "the manifest does not match itself", where=str(folder / MANIFEST), fix="make it again"

@@ -4,7 +4,7 @@ Every room raises these; only the command line turns them into text and an exit 
 """
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818
     """Something that the user can mend: what was wrong, the value, where, and what to do.
 
     Attributes:
@@ -70,7 +70,13 @@ class ResourceFault(Fault):
 
 def escaped(text: str) -> str:
     """`text` with every control and bidirectional-override character made visible."""
-    hidden = {*range(0x20), 0x7F, *range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+    hidden = {
+        *range(0x20),
+        0x7F,
+        *range(0x80, 0xA0),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+    }
     return "".join(
         character if ord(character) not in hidden else repr(character)[1:-1] for character in text
     )

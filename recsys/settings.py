@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from recsys.errors import UsageFault, shown
+from recsys.errors import UsageFault
 
 
 class Section(BaseModel):
@@ -63,7 +63,9 @@ def _read(path: Path) -> str:
         ) from None
     except UnicodeDecodeError as error:
         raise UsageFault(
-            "the settings file is not UTF-8", where=f"{path}: byte {error.start}", fix="save it as UTF-8"
+            "the settings file is not UTF-8",
+            where=f"{path}: byte {error.start}",
+            fix="save it as UTF-8",
         ) from None
 
 
@@ -114,7 +116,11 @@ def _explained(
     where = f"{path}:{_line(text, keys)}: {dotted}" if text and _line(text, keys) else dotted
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(keys[-1], _fields(kind, keys[:-1]), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_fields(kind, keys[:-1]))}"
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"known: {', '.join(_fields(kind, keys[:-1]))}"
+        )
         return UsageFault(f"unknown setting {dotted!r}{more}", where=where, fix=hint)
     value = None if first["type"] == "missing" else first["input"]
     return UsageFault(
@@ -147,5 +153,3 @@ def _line(text: str, keys: list[str]) -> int | None:
         ):
             return number
     return None
-
-

@@ -1,4 +1,4 @@
-"""MLflow: settings, metrics and artefacts of a run. A tracking failure warns and never fails a run."""
+"""MLflow: settings, metrics and artefacts of a run. A failure warns and never fails the run."""
 
 import contextlib
 import math
@@ -44,10 +44,12 @@ class Tracker:
         self._attempt(lambda mlflow: mlflow.log_params(flat))
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Logs finite metrics under legal names (`recall_at_10`); others are left out with a warning."""
+        """Logs finite metrics under legal names (`recall_at_10`); warns of the others."""
         finite = {_legal(key): value for key, value in values.items() if math.isfinite(value)}
         if len(finite) < len(values):
-            say(f"tracking: {len(values) - len(finite)} metrics that are not finite were not logged")
+            say(
+                f"tracking: {len(values) - len(finite)} metrics that are not finite were not logged"
+            )
         self._attempt(lambda mlflow: mlflow.log_metrics(finite, step=step))
 
     def artefact(self, path: Path) -> None:

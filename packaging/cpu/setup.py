@@ -1,4 +1,4 @@
-"""Adds the .pth file, which setuptools has no declarative way to install, to the root of the wheel."""
+"""Adds the .pth file to the root of the wheel: setuptools has no declarative way to do so."""
 
 from pathlib import Path
 
@@ -12,7 +12,10 @@ class BuildWithPth(build_py):
         Path(self.build_lib, "torchvision_on_cpu.pth").write_text("import torchvision_on_cpu\n")
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
-        return [*super().get_outputs(include_bytecode), str(Path(self.build_lib, "torchvision_on_cpu.pth"))]
+        return [
+            *super().get_outputs(include_bytecode),
+            str(Path(self.build_lib, "torchvision_on_cpu.pth")),
+        ]
 
 
 setup(cmdclass={"build_py": BuildWithPth})

@@ -1,11 +1,12 @@
 """Lets torchvision's CUDA wheel be imported beside a CPU build of torch.
 
-PyPI's torchvision is compiled against CUDA. Beside a CPU torch its operator library does not load, and
-`import torchvision` dies because it registers fake kernels for operators that were never declared. Declaring the
-schemas of the two operators first is enough for its transforms, which is all that timm and transformers need.
+PyPI's torchvision is compiled against CUDA. Beside a CPU torch its operator library does not load,
+and `import torchvision` dies because it registers fake kernels for operators that were never
+declared. Declaring the schemas of the two operators first is enough for its transforms, which is
+all that timm and transformers need.
 
-`torchvision_on_cpu.pth` imports this module at interpreter start; it only hooks the import of torchvision and costs
-nothing until then. Where the operator library does load, nothing is declared.
+`torchvision_on_cpu.pth` imports this module at interpreter start; it only hooks the import of
+torchvision and costs nothing until then. Where the operator library loads, nothing is declared.
 """
 
 import importlib.abc
@@ -19,7 +20,7 @@ class _DeclareBeforeTorchvision(importlib.abc.MetaPathFinder):
     """Declares the missing operators on the first import of torchvision, then steps aside."""
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, fullname: str, path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname == "torchvision":
             sys.meta_path.remove(self)
