@@ -5,7 +5,7 @@ all of a version or nothing of it, and a flipped bit is noticed: every load chec
 """
 
 import contextlib
-import fcntl
+import ctypes
 import hashlib
 import json
 import os
@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recsys.errors import InputFault, LockFault, ResourceFault
+from recsys import durable
+from recsys.errors import InputFault, ResourceFault
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 POINTER = "CURRENT"
-STAGING = ".staging-"
+STAGING = durable.TEMPORARY
 
 
 @dataclass
@@ -77,11 +78,11 @@ def publishing(
             "files": files,
             **staged.facts,
         }
-        write_json(staging / MANIFEST, manifest)
+        durable.write_json(staging / MANIFEST, manifest)
         for folder in sorted({path.parent for path in staging.rglob("*")} | {staging}):
-            _sync(folder)
+            durable.sync_folder(folder)
         _replace(staging, root / name)
-        _sync(root)
+        durable.sync_folder(root)
         if current:
             point(root, name)
     except OSError as error:
@@ -167,13 +168,7 @@ def versions(root: Path) -> list[str]:
 
 def point(root: Path, name: str) -> None:
     """Makes `root/name` the live version: one atomic, durable replacement of the pointer file."""
-    temporary = root / f"{STAGING}pointer-{secrets.token_hex(4)}"
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(name + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(root / POINTER)
-    _sync(root)
+    durable.replace_text(root / POINTER, name + "\n")
 
 
 def sweep(root: Path) -> None:
@@ -183,54 +178,6 @@ def sweep(root: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Writes `value` as sorted, indented JSON and fsyncs it."""
-    with path.open("w", encoding="utf-8") as stream:
-        json.dump(value, stream, indent=1, sort_keys=True, ensure_ascii=False, default=str)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def replace_json(path: Path, value: object) -> None:
-    """Writes `value` beside `path`, then replaces `path` by it, durably."""
-    temporary = path.with_name(f"{STAGING}{path.name}-{secrets.token_hex(4)}")
-    write_json(temporary, value)
-    temporary.replace(path)
-    _sync(path.parent)
-
-
-def sha256(path: Path) -> str:
-    """The file's sha256 in hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def exclusive(root: Path) -> Iterator[None]:
-    """Holds the lock of a work folder. The kernel drops it with the process, however that ends.
-
-    Raises:
-        LockFault: another run holds it.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("a+", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            raise LockFault(
-                "another run holds the lock",
-                value=stream.read().strip(),
-                where=str(root / ".lock"),
-                fix="wait for it to end, or stop that process",
-            ) from None
-        stream.truncate(0)
-        stream.write(f"process {os.getpid()}\n")
-        stream.flush()
-        yield
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -263,7 +210,7 @@ def _compare(path: Path, entry: Mapping[str, Any]) -> None:
         problem = "is missing"
     elif path.stat().st_size != entry["bytes"]:
         problem = f"has {path.stat().st_size} of {entry['bytes']} bytes"
-    elif sha256(path) != entry["sha256"]:
+    elif durable.sha256(path) != entry["sha256"]:
         problem = "was changed after it was written (sha256 differs)"
     if problem:
         raise InputFault(
@@ -273,29 +220,27 @@ def _compare(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 def _sealed(path: Path, rows: int | None) -> dict[str, Any]:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-    entry: dict[str, Any] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    durable.sync_file(path)
+    entry: dict[str, Any] = {"bytes": path.stat().st_size, "sha256": durable.sha256(path)}
     return entry if rows is None else {**entry, "rows": rows}
 
 
 def _replace(staging: Path, target: Path) -> None:
-    """Renames the staged folder to `target`; an older version of that name is set aside first."""
-    if target.exists():
-        aside = target.with_name(f"{STAGING}old-{target.name}-{secrets.token_hex(4)}")
-        target.rename(aside)
+    """Renames the staged folder to `target`, in one step also where a version of that name stands."""
+    if not target.exists():
         staging.rename(target)
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
-        staging.rename(target)
+        return
+    _exchange(staging, target)
+    shutil.rmtree(staging, ignore_errors=True)
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _exchange(one: Path, other: Path) -> None:
+    """Swaps two folders by `renameat2`: at no moment is either name without a complete folder."""
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(other))
 
 
 def _free_bytes(path: Path) -> int:

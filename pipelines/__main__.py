@@ -1,0 +1,5 @@
+"""`python -m pipelines COMMAND`: the same as the `recsys` command."""
+
+from pipelines.cli import main
+
+main()

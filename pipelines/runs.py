@@ -1,0 +1,99 @@
+"""One `run.json` a run: written when it starts, finished however it ends; called by the command line."""
+
+import contextlib
+import datetime
+import platform
+import resource
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from recsys import __version__, durable, tracking
+from recsys.errors import Fault
+
+VERSIONS = ("torch", "torchrec", "transformers", "timm", "polars", "faiss-cpu", "mlflow", "av")
+
+
+@dataclass
+class Run:
+    """What is known of the run so far; stages add counts and timings to `facts`."""
+
+    name: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Records the seconds of a stage by a clock that never jumps, and which stage is running."""
+        self.facts["stage"] = stage
+        begin = time.monotonic()
+        yield
+        self.facts.setdefault("seconds", {})[stage] = round(time.monotonic() - begin, 2)
+
+
+@contextlib.contextmanager
+def recorded(root: Path, command: str, settings: dict[str, Any]) -> Iterator[Run]:
+    """Keeps `root/NAME/run.json` up to date around a command, also when it fails."""
+    begin = datetime.datetime.now(datetime.UTC)
+    run = Run(f"{begin:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
+    folder = root / run.name
+    folder.mkdir(parents=True, exist_ok=True)
+    record: dict[str, Any] = {
+        "run": run.name,
+        "command": command,
+        "status": "running",
+        "settings": settings,
+        "begin": begin.isoformat(),
+        "host": platform.node(),
+        "versions": {"recsys": __version__, "python": platform.python_version()}
+        | {name: _version(name) for name in VERSIONS},
+    }
+    durable.replace_json(folder / "run.json", record)
+    clock = time.monotonic()
+    try:
+        yield run
+        record |= {"status": "ok", "exit": 0}
+    except BaseException as error:
+        record |= {"status": "refused" if exit_code(error) == 4 else "failed"}
+        record |= {"exit": exit_code(error), "error": tracking.redacted(str(error))}
+        raise
+    finally:
+        record |= run.facts | {"total_seconds": round(time.monotonic() - clock, 2)}
+        record["end"] = datetime.datetime.now(datetime.UTC).isoformat()
+        record["peak_rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        with contextlib.suppress(OSError):
+            durable.replace_json(folder / "run.json", record)
+
+
+def exit_code(error: BaseException) -> int:
+    """The process exit code that belongs to an exception (contracts.md)."""
+    match error:
+        case Fault():
+            return error.exit_code
+        case KeyboardInterrupt():
+            return 130
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else 1
+        case MemoryError() | PermissionError():
+            return 7
+        case OSError() if error.errno in (28, 122, 30, 27):  # full, quota, read-only, too large
+            return 7
+        case _:
+            return 1
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def last_line(code: int, run: str) -> None:
+    """The closing line on stderr that a scheduler can read."""
+    status = {0: "ok", 4: "refused", 130: "interrupted", 143: "interrupted"}.get(code, "failed")
+    print(f"status={status} exit={code} run={run or '-'}", file=sys.stderr, flush=True)
