@@ -1,4 +1,4 @@
-"""One `run.json` a run: written when it starts, finished however it ends; called by the command line."""
+"""One `run.json` a run: begun when it starts, finished however it ends; used by the command line."""
 
 import contextlib
 import datetime
@@ -28,7 +28,7 @@ class Run:
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Records the seconds of a stage by a clock that never jumps, and which stage is running."""
+        """Records which stage is running, and its seconds by a clock that never jumps."""
         self.facts["stage"] = stage
         begin = time.monotonic()
         yield

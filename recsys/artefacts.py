@@ -226,7 +226,7 @@ def _sealed(path: Path, rows: int | None) -> dict[str, Any]:
 
 
 def _replace(staging: Path, target: Path) -> None:
-    """Renames the staged folder to `target`, in one step also where a version of that name stands."""
+    """Renames the staged folder to `target`, in one step even where a version stands there."""
     if not target.exists():
         staging.rename(target)
         return

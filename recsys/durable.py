@@ -1,4 +1,4 @@
-"""Files that survive a power cut, checksums, and the lock of a work folder; used by every writer."""
+"""Files that survive a power cut, checksums, and the lock of a work folder."""
 
 import contextlib
 import fcntl

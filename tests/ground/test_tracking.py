@@ -1,0 +1,44 @@
+"""MLflow gets what is legal; when it fails, the run goes on."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from recsys import tracking
+from recsys.tracking import TrackingSettings
+
+
+def test_metrics_reach_sqlite_under_legal_names(tmp_path: Path) -> None:
+    with tracking.run(TrackingSettings(), tmp_path, "try") as tracker:
+        tracker.metrics({"recall@10": 0.5, "loss": float("nan")}, step=3)
+        tracker.parameters({"train": {"epochs": 3}, "long": "x" * 7000})
+    import mlflow
+
+    runs = mlflow.search_runs(experiment_names=["recsys"], output_format="list")
+    assert runs[0].data.metrics == {"recall_at_10": 0.5}
+    assert runs[0].data.params["train.epochs"] == "3"
+    assert runs[0].info.status == "FINISHED"
+
+
+def test_an_unreachable_server_never_fails_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = TrackingSettings(uri="http://user:s3cr3t@127.0.0.1:9")
+    with tracking.run(settings, tmp_path, "try") as tracker:
+        tracker.metrics({"loss": 1.0})
+    said = capsys.readouterr().err
+    assert "the run goes on" in said
+    assert "s3cr3t" not in said
+
+
+def test_disabled_means_untouched(tmp_path: Path) -> None:
+    with tracking.run(TrackingSettings(enabled=False), tmp_path, "try") as tracker:
+        tracker.metrics({"loss": 1.0})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("uri", ["ftp://x", "nothing", "javascript:x"])
+def test_unknown_schemes_are_refused(uri: str) -> None:
+    with pytest.raises(ValidationError):
+        TrackingSettings(uri=uri)
