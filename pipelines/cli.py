@@ -88,7 +88,10 @@ def encode(config: Config = None, overrides: Overrides = None, as_json: Json = F
 
 @app.command(epilog="Example: `recsys train --config configs/movielens.toml train.epochs=20`")
 def train(
-    config: Config = None, overrides: Overrides = None, as_json: Json = False, resume: Resume = False
+    config: Config = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    resume: Resume = False,
 ) -> None:
     """Trains the two towers, fits the reranker on the validation window, saves the model folder."""
     from pipelines import train as stage
@@ -123,7 +126,9 @@ def nightly(
     from pipelines import nightly as stage
 
     chosen = _settings(config, overrides)
-    _stage("nightly", chosen, as_json, lambda run: stage.run(chosen, run, date=date, dry_run=dry_run))
+    _stage(
+        "nightly", chosen, as_json, lambda run: stage.run(chosen, run, date=date, dry_run=dry_run)
+    )
 
 
 @app.command(epilog="Example: `recsys similar b42 --config configs/sample.toml`")
@@ -207,14 +212,25 @@ def _options(
 def main() -> None:
     """Entry point of the console command; ends the process with an exit code of contracts.md."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    code = invoke(sys.argv[1:])
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)  # idle library threads and closed pipes cannot spoil the exit code
+
+
+def invoke(arguments: list[str]) -> int:
+    """Runs one command line in this process and returns its exit code."""
+    global _current_run  # noqa: PLW0603
+    _current_run = ""
     try:
-        result = app(standalone_mode=False)
+        result = app(arguments, standalone_mode=False)
         code = result if isinstance(result, int) else 0
     except BaseException as error:
         code = _told(error)
     if _current_run:
         runs.last_line(code, _current_run)
-    _end(code)
+    return code
 
 
 def _settings(config: Path | None, overrides: list[str] | None) -> Settings:
@@ -266,11 +282,3 @@ def _told(error: BaseException) -> int:
             print(redacted(traceback.format_exc()), file=sys.stderr)
             print("error: this is a bug in recsys; please report the lines above", file=sys.stderr)
     return runs.exit_code(error)
-
-
-def _end(code: int) -> None:
-    """Leaves at once, so that idle library threads and closed pipes cannot spoil the exit code."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
