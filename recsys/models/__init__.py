@@ -1,0 +1,1 @@
+"""The two towers. Everything here needs torch, numpy, pydantic and safetensors, nothing heavier."""

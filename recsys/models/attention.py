@@ -1,0 +1,118 @@
+"""Causal self-attention over a user's events, with learned biases for time and distance.
+
+The building block of the user towers. The biases follow HSTU (Zhai et al., 2024): one
+learned number a head for each logarithmic bucket of the time between two events, and one for each
+distance in events.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+TIME_BUCKETS = 34  # 0 s, then powers of two up to 2^32 s
+NEAR = 32  # distances below this have a bucket each, farther ones share logarithmic ones
+DISTANCE_BUCKETS = NEAR + 17
+
+
+def time_bucket(seconds: Tensor) -> Tensor:
+    """Logarithmic bucket of a time difference, floor(log2(s + 1)); negative ones count as 0 s."""
+    whole = seconds.clamp(min=0).float()
+    return torch.log2(whole + 1).floor().long().clamp(max=TIME_BUCKETS - 1)
+
+
+def distance_bucket(length: int, device: torch.device) -> Tensor:
+    """`[L, L]` bucket of i - j events; the diagonal and everything after it is 0."""
+    place = torch.arange(length, device=device)
+    distance = (place.unsqueeze(1) - place).clamp(min=0)
+    far = NEAR + torch.log2(distance.clamp(min=NEAR).float() / NEAR).floor().long()
+    return torch.where(distance < NEAR, distance, far.clamp(max=DISTANCE_BUCKETS - 1))
+
+
+class _Lookup(torch.autograd.Function):
+    """`table[H, K]` at `index [...]` to `[H, ...]`; counts gradients by bucket, fast on the CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.buckets = table.shape[1]
+        return table[:, index]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (index,) = ctx.saved_tensors
+        flat = index.flatten()
+        rows = [
+            torch.bincount(flat, weights=head.flatten().float(), minlength=ctx.buckets)
+            for head in grads[0]
+        ]
+        return torch.stack(rows).to(grads[0].dtype), None
+
+
+class AttentionBias(nn.Module):
+    """What is added to attention scores before the softmax: time and distance, `[B, H, L, L]`."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.time = nn.Parameter(torch.zeros(heads, TIME_BUCKETS))
+        self.distance = nn.Parameter(torch.zeros(heads, DISTANCE_BUCKETS))
+
+    def forward(self, times: Tensor, distances: Tensor) -> Tensor:
+        """Buckets `[B, L, L]` and `[L, L]` to `[B, H, L, L]`."""
+        by_time: Tensor = _Lookup.apply(self.time, times)  # type: ignore[no-untyped-call]
+        by_distance: Tensor = _Lookup.apply(self.distance, distances)  # type: ignore[no-untyped-call]
+        return by_time.transpose(0, 1) + by_distance
+
+
+class CausalAttention(nn.Module):
+    """Multi-head self-attention in which state l reads events 0..l, `[B, L, D]` to `[B, L, D]`."""
+
+    def __init__(self, width: int, heads: int, *, biased: bool) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"{heads} heads do not divide the width {width}")
+        self.heads = heads
+        self.project = nn.Linear(width, 3 * width, bias=False)
+        self.output = nn.Linear(width, width, bias=False)
+        self.bias = AttentionBias(heads) if biased else None
+
+    def forward(self, states: Tensor, times: Tensor | None, distances: Tensor | None) -> Tensor:
+        """`times` and `distances` are the bias's buckets; neither is needed without a bias."""
+        split = self.project(states).unflatten(-1, (3, self.heads, -1))
+        query, key, value = split.permute(2, 0, 3, 1, 4)
+        if self.bias is None or times is None or distances is None:
+            mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        else:
+            length = states.shape[1]
+            future = torch.ones(length, length, dtype=torch.bool, device=states.device).triu(1)
+            bias = self.bias(times, distances).masked_fill(future, -torch.inf)
+            mixed = functional.scaled_dot_product_attention(
+                query, key, value, attn_mask=bias.to(query.dtype)
+            )
+        attended: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return attended
+
+
+class Block(nn.Module):
+    """A pre-norm transformer layer with SwiGLU and no additive biases (as in eSASRec, 2025)."""
+
+    def __init__(
+        self, width: int, heads: int, expansion: float, dropout: float, *, biased: bool
+    ) -> None:
+        super().__init__()
+        hidden = max(1, round(width * expansion))
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = CausalAttention(width, heads, biased=biased)
+        self.forward_norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 2 * hidden, bias=False)
+        self.contract = nn.Linear(hidden, width, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states: Tensor, times: Tensor | None, distances: Tensor | None) -> Tensor:
+        """`[B, L, D]` to `[B, L, D]`."""
+        attended = self.attention(self.attention_norm(states), times, distances)
+        states = states + self.dropout(attended)
+        gate, content = self.expand(self.forward_norm(states)).chunk(2, dim=-1)
+        fed: Tensor = self.dropout(self.contract(functional.silu(gate) * content))
+        return states + fed

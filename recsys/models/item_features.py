@@ -1,0 +1,74 @@
+"""What the item tower reads: one matrix a modality and a mask that says which item has what.
+
+Pipelines build it from the embedding stores; training and nightly generation gather rows of it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ItemFeatures:
+    """Modality vectors of N items. The item's own id is the last modality of the mask.
+
+    Attributes:
+        names: content modalities in order, without the id.
+        values: for each name `[N, D_m]` float32; rows of absent items are never looked at.
+        present: `[N, M]` bool, M = len(names) + 1; the last column: the id is known to training.
+        table_rows: `[N]` int64, each item's row in the model's id table; -1 where the id is
+            unknown. Left out, an item's row here is its row in the table.
+    """
+
+    names: tuple[str, ...]
+    values: dict[str, Tensor]
+    present: Tensor
+    table_rows: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        count = self.present.shape[0]
+        if self.present.dtype != torch.bool or self.present.shape != (count, len(self.names) + 1):
+            raise ValueError(f"present must be bool [N, {len(self.names) + 1}]")
+        if tuple(self.values) != self.names:
+            raise ValueError("values must hold exactly the modalities of names, in their order")
+        for name, value in self.values.items():
+            if value.dim() != 2 or value.shape[0] != count:
+                raise ValueError(f"values[{name!r}] must be [{count}, D], is {list(value.shape)}")
+        if self.table_rows is not None and self.table_rows.shape != (count,):
+            raise ValueError(f"table_rows must be [{count}]")
+
+    def __len__(self) -> int:
+        return self.present.shape[0]
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """D_m of each content modality."""
+        return {name: value.shape[1] for name, value in self.values.items()}
+
+    def id_rows(self) -> Tensor:
+        """`[N]` rows of the id table, -1 where the id is absent."""
+        known = self.present[:, -1]
+        rows = self.table_rows
+        if rows is None:
+            rows = torch.arange(len(self), device=self.present.device)
+        return torch.where(known, rows, -1)
+
+    def gather(self, rows: Tensor) -> "ItemFeatures":
+        """The items of `rows` `[n]` int64, in that order."""
+        rows = rows.to(self.present.device)
+        return ItemFeatures(
+            self.names,
+            {name: value[rows] for name, value in self.values.items()},
+            self.present[rows],
+            self.id_rows()[rows] if self.table_rows is None else self.table_rows[rows],
+        )
+
+    def to(self, device: torch.device | str) -> "ItemFeatures":
+        """The same items on another device."""
+        return ItemFeatures(
+            self.names,
+            {name: value.to(device) for name, value in self.values.items()},
+            self.present.to(device),
+            None if self.table_rows is None else self.table_rows.to(device),
+        )

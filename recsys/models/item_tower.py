@@ -1,0 +1,124 @@
+"""The item tower: a set of modality vectors with a presence mask to one vector.
+
+The trainer runs it once per unique item of a batch, the pipelines over the whole catalogue. A text
+query or a photo is an item with one modality present and goes through the same tower.
+"""
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from recsys.models import fusion
+from recsys.models.fusion import FusionSettings
+from recsys.models.id_embedding import IdEmbedding
+from recsys.models.item_features import ItemFeatures
+from recsys.settings import Section
+
+
+class ItemTowerSettings(Section):
+    """How item vectors are made."""
+
+    fusion: FusionSettings = Field(
+        default=FusionSettings(), description="how modalities are combined"
+    )
+    id_dropout: float = Field(
+        default=0.2, ge=0, lt=1,
+        description="share of a batch's items whose id is hidden: content learns to stand in",
+    )  # fmt: skip
+    modality_dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="share of content modalities hidden while training"
+    )
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="dropout on the projected content modalities"
+    )
+
+
+class Projection(nn.Module):
+    """One content modality, standardised and projected: `[n, D_m]` to a token `[n, D]`.
+
+    Mean and standard deviation are measured on the training catalogue and travel with the weights.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, inputs: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("deviation", torch.ones(inputs))
+        self.linear = nn.Linear(inputs, width)
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def standardise(self, values: Tensor) -> None:
+        """Measures mean and deviation of `values [n, D_m]`; constant columns keep deviation 1."""
+        if len(values) < 2:
+            return
+        values = values.double()
+        deviation = values.std(dim=0, correction=0)
+        steady = deviation <= 1e-6 * values.abs().amax(dim=0).clamp(min=1e-12)
+        self.mean.copy_(values.mean(dim=0))
+        self.deviation.copy_(deviation.masked_fill(steady, 1.0))
+
+    def forward(self, values: Tensor, present: Tensor) -> Tensor:
+        """`[n, D_m]` to `[n, D]`; what stands in rows that are not `present [n]` is never read."""
+        # where, not multiplication: 0 * NaN is NaN, forward and backward
+        values = torch.where(present.unsqueeze(-1), values, self.mean)
+        token: Tensor = self.dropout(self.norm(self.linear((values - self.mean) / self.deviation)))
+        return token
+
+
+class ItemTower(nn.Module):
+    """Tokens of the content modalities and the id, dropped at random while training, then fused.
+
+    Args:
+        settings: of the tower.
+        widths: D_m of each content modality, in order.
+        table_rows: ids known to training.
+        width: D.
+    """
+
+    def __init__(
+        self, settings: ItemTowerSettings, widths: dict[str, int], table_rows: int, width: int
+    ) -> None:
+        super().__init__()
+        self.names = tuple(widths)
+        modalities = len(widths) + 1
+        self.id_embedding = IdEmbedding(table_rows, width)
+        self.id_norm = nn.LayerNorm(width)
+        self.projections = nn.ModuleList(
+            Projection(inputs, width, settings.dropout) for inputs in widths.values()
+        )
+        self.absent = nn.Parameter(torch.randn(modalities, width) * 0.02)
+        self.fusion = fusion.build(settings.fusion, modalities, width)
+        self._drop = [settings.modality_dropout] * len(widths) + [settings.id_dropout]
+
+    @torch.no_grad()
+    def standardise(self, features: ItemFeatures) -> None:
+        """Measures mean and deviation of every modality over the items that have it."""
+        for number, name in enumerate(self.names):
+            projection = self.projections[number]
+            assert isinstance(projection, Projection)
+            projection.standardise(features.values[name][features.present[:, number]])
+
+    def forward(self, features: ItemFeatures) -> Tensor:
+        """Vectors `[n, D]` of `features`, not normalised."""
+        present = self._kept(features.present) if self.training else features.present
+        rows = features.id_rows()
+        tokens = [
+            projection(features.values[name], features.present[:, number])
+            for number, (name, projection) in enumerate(
+                zip(self.names, self.projections, strict=True)
+            )
+        ]
+        tokens.append(self.id_norm(self.id_embedding(rows)))
+        stacked = torch.stack(tokens, dim=1)
+        stacked = torch.where(present.unsqueeze(-1), stacked, self.absent.to(stacked.dtype))
+        vectors: Tensor = self.fusion(stacked, present)
+        return vectors
+
+    def _kept(self, present: Tensor) -> Tensor:
+        """`present` with modalities dropped at random; an item never loses all it has."""
+        share = torch.tensor(self._drop, device=present.device)
+        kept = present & (torch.rand(present.shape, device=present.device) >= share)
+        return torch.where(kept.any(dim=1, keepdim=True), kept, present)

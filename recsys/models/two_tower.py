@@ -1,0 +1,129 @@
+"""Both towers and the temperature between them: what is trained, saved and served."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recsys.models.item_features import ItemFeatures
+from recsys.models.item_tower import ItemTower, ItemTowerSettings
+from recsys.models.user_tower import UserTower, UserTowerSettings
+from recsys.settings import Section
+
+
+class ModelSettings(Section):
+    """The two towers."""
+
+    width: int = Field(
+        default=64, ge=4, le=4096, description="D, the width of item and user vectors"
+    )
+    similarity: Literal["cosine", "dot"] = Field(
+        default="cosine",
+        description="unit vectors, or raw ones whose length may speak for popularity",
+    )
+    temperature: float = Field(
+        default=0.1,
+        gt=0,
+        le=10,
+        description="what similarities are divided by at the start; learned",
+    )
+    min_temperature: float = Field(
+        default=0.02, gt=0, le=10, description="the learned temperature never falls below this"
+    )
+    items: ItemTowerSettings = Field(default=ItemTowerSettings(), description="the item tower")
+    users: UserTowerSettings = Field(default=UserTowerSettings(), description="the user tower")
+
+
+class ModelShape(Section):
+    """What the data fixes about a model: with the settings it says which weights there are."""
+
+    widths: dict[str, int] = Field(description="content modalities in order and their widths")
+    table_rows: int = Field(ge=0, description="ids known to training")
+    event_names: tuple[str, ...] = Field(description="event types; code = position + 1, 0 is none")
+
+
+MAX_TEMPERATURE = 10.0
+
+
+class TwoTower(nn.Module):
+    """Item tower, user tower and temperature.
+
+    A score is `users . items / temperature`; for cosine both are unit vectors. Inner product is the
+    index's metric in both cases.
+    """
+
+    def __init__(self, settings: ModelSettings, shape: ModelShape) -> None:
+        super().__init__()
+        self.settings = settings
+        self.shape = shape
+        width = settings.width
+        self.item_tower = ItemTower(settings.items, shape.widths, shape.table_rows, width)
+        self.user_tower = UserTower(settings.users, len(shape.event_names) + 1, width)
+        self.log_temperature = nn.Parameter(torch.tensor(settings.temperature).log())
+
+    @property
+    def temperature(self) -> Tensor:
+        """What similarities are divided by; a positive number that is learned."""
+        return self.log_temperature.exp()
+
+    @torch.no_grad()
+    def clamp_temperature(self) -> None:
+        """Brings the temperature back into its bounds; the trainer calls it after each step."""
+        low, high = torch.tensor([self.settings.min_temperature, MAX_TEMPERATURE]).log().tolist()
+        self.log_temperature.clamp_(low, high)
+
+    def items(self, features: ItemFeatures) -> Tensor:
+        """Item vectors `[n, D]` float32; `features.gather(rows)` first for some of them."""
+        return self._finished(self.item_tower(features))
+
+    def users(self, items: Tensor, events: Tensor, ages: Tensor, mask: Tensor) -> Tensor:
+        """User states `[B, L, D]` float32; see `user_tower` for the arguments."""
+        return self._finished(self.user_tower(items, events, ages, mask))
+
+    def user_vectors(self, items: Tensor, events: Tensor, ages: Tensor, mask: Tensor) -> Tensor:
+        """The last state of each row, `[B, D]`, from at most the last `max_length` events.
+
+        Raises:
+            ValueError: a row has no event, or padding stands before an event.
+        """
+        lengths = mask.sum(dim=1)
+        place = torch.arange(mask.shape[1], device=mask.device)
+        if not torch.equal(mask, place < lengths.unsqueeze(1)) or bool((lengths == 0).any()):
+            raise ValueError("each history needs an event, and its events stand before its padding")
+        longest = min(self.settings.users.max_length, mask.shape[1])
+        take = (lengths.unsqueeze(1) - longest).clamp(min=0) + place[:longest]
+        kept = place[:longest] < lengths.unsqueeze(1)
+        window = items.gather(1, take.unsqueeze(-1).expand(-1, -1, items.shape[-1]))
+        states = self.users(window, events.gather(1, take), ages.gather(1, take), kept)
+        last = lengths.clamp(max=longest) - 1
+        return states[torch.arange(len(last), device=mask.device), last]
+
+    def _finished(self, vectors: Tensor) -> Tensor:
+        match self.settings.similarity:
+            case "cosine":
+                vectors = functional.normalize(vectors.float(), dim=-1)
+            case "dot":
+                vectors = vectors.float() * self.settings.width**-0.5
+        return vectors
+
+
+def build(
+    settings: ModelSettings, features: ItemFeatures, event_names: tuple[str, ...], seed: int
+) -> TwoTower:
+    """A fresh model for the training catalogue `features`: same seed, same weights.
+
+    Standardises every content modality by `features`; the id table has a row for each known id.
+    """
+    known = features.id_rows()
+    shape = ModelShape(
+        widths=features.widths,
+        table_rows=int(known.max()) + 1 if len(known) else 0,
+        event_names=event_names,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = TwoTower(settings, shape)
+    model.item_tower.standardise(features)
+    return model

@@ -1,0 +1,162 @@
+"""User towers: `(items [B, L, D], events [B, L], ages [B, L], mask [B, L]) -> states [B, L, D]`.
+
+State l has seen events 0..l only, so that all L positions train at once; a user's vector is the
+last state. Histories stand at the front of their row, padding after them. Called by the two towers.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from recsys.models.attention import (
+    TIME_BUCKETS,
+    Block,
+    CausalAttention,
+    distance_bucket,
+    time_bucket,
+)
+from recsys.settings import Section
+
+FIRST = TIME_BUCKETS  # the gap bucket of a history's first event
+
+
+class UserTowerSettings(Section):
+    """How a history becomes a user vector."""
+
+    kind: Literal["transformer", "attention", "mean"] = Field(
+        default="transformer",
+        description="transformer blocks, one attention pooling, or a running mean",
+    )
+    max_length: int = Field(
+        default=50, ge=1, le=10_000, description="events of a history that are read"
+    )
+    blocks: int = Field(default=2, ge=1, le=48, description="transformer blocks")
+    heads: int = Field(default=2, ge=1, le=64, description="attention heads; they divide the width")
+    expansion: float = Field(
+        default=4.0,
+        ge=0.25,
+        le=16,
+        description="hidden width of the feed-forward, relative to the width",
+    )
+    dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="dropout on inputs and after each part of a block"
+    )
+    attention_bias: bool = Field(
+        default=True,
+        description="learned attention bias for the time and the events between two events",
+    )
+    request_time: bool = Field(
+        default=False,
+        description="time biases count from the moment a state is asked (in training the next "
+        "event's time, at night the night's moment) instead of from its own last event",
+    )
+    decay: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="kind mean: weight of an event relative to the one after it",
+    )
+
+
+class EventInputs(nn.Module):
+    """What happened when: item vector + event type + time since the event before + position."""
+
+    def __init__(self, settings: UserTowerSettings, event_codes: int, width: int) -> None:
+        super().__init__()
+        self.event = nn.Embedding(event_codes, width)
+        self.gap = nn.Embedding(TIME_BUCKETS + 1, width)
+        self.position = nn.Parameter(torch.randn(settings.max_length, width) * 0.02)
+        nn.init.normal_(self.event.weight, std=0.02)
+        nn.init.normal_(self.gap.weight, std=0.02)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.scale = width**0.5
+
+    def forward(self, items: Tensor, events: Tensor, ages: Tensor) -> Tensor:
+        """`[B, L, D]`; positions past `max_length` share the last one's vector."""
+        gaps = torch.full_like(ages, FIRST)
+        gaps[:, 1:] = time_bucket(ages[:, :-1] - ages[:, 1:])
+        length = items.shape[1]
+        places = torch.arange(length, device=items.device).clamp(max=len(self.position) - 1)
+        happened = self.event(events) + self.gap(gaps) + self.position[places]
+        inputs: Tensor = self.dropout(items * self.scale + happened)
+        return inputs
+
+
+class UserTower(nn.Module):
+    """One of three kinds behind one contract; see the module's text.
+
+    Args:
+        settings: of the tower.
+        event_codes: number of event codes, the 0 of padding included.
+        width: D.
+    """
+
+    def __init__(self, settings: UserTowerSettings, event_codes: int, width: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.inputs = EventInputs(settings, event_codes, width)
+        self.norm = nn.LayerNorm(width)
+        biased = settings.attention_bias
+        match settings.kind:
+            case "transformer":
+                self.blocks = nn.ModuleList(
+                    Block(
+                        width, settings.heads, settings.expansion, settings.dropout, biased=biased
+                    )
+                    for _ in range(settings.blocks)
+                )
+            case "attention":
+                self.pooling = CausalAttention(width, settings.heads, biased=biased)
+                self.pooling_norm = nn.LayerNorm(width)
+            case "mean":
+                self.output = nn.Linear(width, width)
+                nn.init.eye_(self.output.weight)
+                nn.init.zeros_(self.output.bias)
+
+    def forward(self, items: Tensor, events: Tensor, ages: Tensor, mask: Tensor) -> Tensor:
+        """States `[B, L, D]`; those of padding mean nothing.
+
+        Args:
+            items: `[B, L, D]` vectors of the item tower.
+            events: `[B, L]` int64 event codes.
+            ages: `[B, L]` int64 seconds before the window's end, falling along a history.
+            mask: `[B, L]` bool, true where there is an event; true ones stand first.
+        """
+        inputs = self.inputs(items, events, ages)
+        states: Tensor
+        match self.settings.kind:
+            case "transformer":
+                states = inputs
+                times, distances = self._biases(ages, mask)
+                for block in self.blocks:
+                    states = block(states, times, distances)
+            case "attention":
+                pooled = self.pooling(self.pooling_norm(inputs), *self._biases(ages, mask))
+                states = inputs + pooled
+            case "mean":
+                states = self.output(running_mean(inputs, self.settings.decay))
+        vectors: Tensor = self.norm(states)
+        return vectors
+
+    def _biases(self, ages: Tensor, mask: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        if not self.settings.attention_bias:
+            return None, None
+        asked = request_ages(ages, mask) if self.settings.request_time else ages
+        times = time_bucket(ages.unsqueeze(1) - asked.unsqueeze(2))
+        return times, distance_bucket(ages.shape[1], ages.device)
+
+
+def request_ages(ages: Tensor, mask: Tensor) -> Tensor:
+    """`[B, L]` age at which each state is asked: the next event's, and 0, the end, for the last."""
+    following = torch.zeros_like(ages)
+    following[:, :-1] = ages[:, 1:] * mask[:, 1:]
+    return following
+
+
+def running_mean(values: Tensor, decay: float) -> Tensor:
+    """`[B, L, D]`: entry l is the mean of `values` 0..l, event j weighted by decay^(l - j)."""
+    place = torch.arange(values.shape[1], device=values.device, dtype=values.dtype)
+    weights = (decay ** (place.unsqueeze(1) - place).clamp(min=0)).tril()
+    return (weights / weights.sum(dim=1, keepdim=True)) @ values
