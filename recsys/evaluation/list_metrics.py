@@ -1,6 +1,6 @@
 """What lists are like beside being right: novelty, diversity, coverage, concentration.
 
-Used by `judgement`. The first three give one number a user, so that they get intervals as well.
+Used by `evaluate`. The first three give one number a user, so that they get intervals as well.
 """
 
 import numpy as np

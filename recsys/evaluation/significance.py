@@ -1,7 +1,7 @@
 """Bootstrap intervals over users (Efron, 1979): of a mean, and of a difference paired by user.
 
 All columns share the same resampled users, so a difference of two columns is paired by itself.
-Used by `judgement.compare` and by the release gates.
+Used by `evaluate.compare` and by the release gates.
 """
 
 from dataclasses import dataclass
