@@ -39,7 +39,7 @@ class ModelSettings(Section):
 class ModelShape(Section):
     """What the data fixes about a model: with the settings it says which weights there are."""
 
-    widths: dict[str, int] = Field(description="content modalities in order and their widths")
+    modalities: tuple[tuple[str, int], ...] = Field(description="content modalities and their D_m")
     table_rows: int = Field(ge=0, description="ids known to training")
     event_names: tuple[str, ...] = Field(description="event types; code = position + 1, 0 is none")
 
@@ -59,7 +59,7 @@ class TwoTower(nn.Module):
         self.settings = settings
         self.shape = shape
         width = settings.width
-        self.item_tower = ItemTower(settings.items, shape.widths, shape.table_rows, width)
+        self.item_tower = ItemTower(settings.items, dict(shape.modalities), shape.table_rows, width)
         self.user_tower = UserTower(settings.users, len(shape.event_names) + 1, width)
         self.log_temperature = nn.Parameter(torch.tensor(settings.temperature).log())
 
@@ -118,7 +118,7 @@ def build(
     """
     known = features.id_rows()
     shape = ModelShape(
-        widths=features.widths,
+        modalities=tuple(features.widths.items()),
         table_rows=int(known.max()) + 1 if len(known) else 0,
         event_names=event_names,
     )

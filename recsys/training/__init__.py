@@ -1,0 +1,1 @@
+"""Training of the two towers. Needs torch, numpy, pydantic and safetensors, nothing heavier."""

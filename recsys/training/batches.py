@@ -1,0 +1,243 @@
+"""From histories to batches: windows of about equal length, their unique items, the next items.
+
+A batch is a function of (settings, epoch, number): there is no state to save, and a run that
+resumes inside an epoch sees exactly the batches that it would have seen. Called by the trainer.
+"""
+
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from recsys.data.popularity import log_inclusion
+from recsys.errors import InputFault
+from recsys.settings import Section
+
+Rows = npt.NDArray[np.int64]
+PREPARED = 3  # batches made ahead by the background thread
+
+
+class BatchSettings(Section):
+    """What a training batch holds."""
+
+    batch_events: int = Field(
+        default=2048, ge=2, le=1 << 22, description="events of a batch, padding included"
+    )
+    windows: Literal["last", "all"] = Field(
+        default="all",
+        description="learn from a user's last window only, or from the whole history in windows",
+    )
+    candidates: Literal["in_batch", "mixed", "full"] = Field(
+        default="mixed",
+        description="what a target is told apart from: the batch's items, those and uniform "
+        "negatives, or every item of training",
+    )
+    negatives: int = Field(
+        default=1024, ge=1, le=1 << 20, description="uniform negatives a batch, for mixed"
+    )
+    mask_history: bool = Field(
+        default=True, description="items of a user's own window are no negatives of that user"
+    )
+    event_weights: bool = Field(
+        default=True, description="weigh targets by their event's weight; else all count alike"
+    )
+
+
+class Histories(Protocol):
+    """Events of U users, sorted by user, then time; the data room's type has these arrays."""
+
+    @property
+    def offsets(self) -> Rows: ...
+    @property
+    def items(self) -> Rows: ...
+    @property
+    def events(self) -> Rows: ...
+    @property
+    def times(self) -> Rows: ...
+    @property
+    def weights(self) -> npt.NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows of at most L events. Items are positions in `item_rows`, each item once.
+
+    Attributes:
+        users: `[B]` the users' indices in the histories.
+        item_rows: `[C]` catalogue rows: items of the windows, then negatives. All are candidates.
+        items, targets: `[B, L]` position of the event's and of the next event's item.
+        events, ages: `[B, L]` event codes, and seconds before the window's end.
+        mask: `[B, L]` true where there is an event, and so a target.
+        weights: `[B, L]` of the targets; 0 in padding.
+        log_q: `[C]` log probability that a row is a candidate; None where all items are.
+    """
+
+    users: Tensor
+    item_rows: Tensor
+    items: Tensor
+    targets: Tensor
+    events: Tensor
+    ages: Tensor
+    mask: Tensor
+    weights: Tensor
+    log_q: Tensor | None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        if device.type == "cpu":
+            return self
+        moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
+        return replace(self, **moved)
+
+
+class Batches:
+    """Cuts histories into windows once, and makes the batches of any epoch.
+
+    Args:
+        histories: of training. Users with fewer than two events have no target and are left out.
+        items: N, the size of the catalogue.
+        max_length: L, the most events of a window.
+        settings: of the batches.
+        seed: with the epoch and the batch's number it fixes all randomness.
+
+    Raises:
+        InputFault: no user has two events.
+    """
+
+    def __init__(
+        self, histories: Histories, items: int, max_length: int, settings: BatchSettings, seed: int
+    ) -> None:
+        self._histories = histories
+        self._settings = settings
+        self._seed = seed
+        self._users, self._starts, self._lengths = windows(
+            histories.offsets, max_length, settings.windows
+        )
+        if not len(self._users):
+            raise InputFault(
+                "no user has two events: there is nothing to learn from",
+                value=f"{len(histories.items)} events, {len(histories.offsets) - 1} users",
+                where="the training histories", fix="bring a longer log, or move the split's cut",
+            )  # fmt: skip
+        self._plan_epoch, self._plan = -1, list[Rows]()
+        counts = np.bincount(histories.items, minlength=items).astype(np.float64)
+        self._known = np.flatnonzero(counts).astype(np.int64)
+        self._log_q = self._inclusion(counts)
+
+    def count(self, epoch: int) -> int:
+        """Batches of an epoch."""
+        return len(self._planned(epoch))
+
+    def epoch(self, epoch: int, start: int = 0) -> Generator[Batch]:
+        """The batches of `epoch` from number `start` on, prepared by a background thread."""
+        plan = self._planned(epoch)
+        pending: deque[Future[Batch]] = deque()
+        with ThreadPoolExecutor(1) as pool:
+            for number in range(start, len(plan)):
+                pending.append(pool.submit(self._make, plan[number], epoch, number))
+                if len(pending) > PREPARED:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _planned(self, epoch: int) -> list[Rows]:
+        """Windows of each batch: about equal lengths, in random order."""
+        if epoch != self._plan_epoch:
+            random = np.random.default_rng([self._seed, epoch])
+            order = random.permutation(len(self._lengths))
+            order = order[np.argsort(-self._lengths[order], kind="stable")]
+            plan = packed(order, self._lengths, self._settings.batch_events)
+            self._plan = [plan[place] for place in random.permutation(len(plan))]
+            self._plan_epoch = epoch
+        return self._plan
+
+    def _make(self, chosen: Rows, epoch: int, number: int) -> Batch:
+        histories, starts = self._histories, self._starts[chosen]
+        lengths = self._lengths[chosen]
+        place = np.arange(lengths.max())
+        mask = place < lengths[:, None]
+        here = np.where(mask, starts[:, None] + place, starts[:, None])
+        following = np.where(mask, here + 1, here)
+        negatives = self._negatives(epoch, number)
+        windowed = histories.items[np.stack([here, following])].ravel()
+        rows, places = np.unique(np.concatenate([windowed, negatives]), return_inverse=True)
+        places = places[: len(windowed)].reshape(2, *mask.shape)
+        ages = histories.times[starts + lengths][:, None] - histories.times[here]
+        weights = mask.astype(np.float32)
+        if self._settings.event_weights:
+            weights *= histories.weights[following]
+        log_q = None if self._log_q is None else torch.from_numpy(self._log_q[rows])
+        return Batch(
+            users=torch.from_numpy(self._users[chosen]),
+            item_rows=torch.from_numpy(rows),
+            items=torch.from_numpy(places[0]),
+            targets=torch.from_numpy(places[1]),
+            events=torch.from_numpy(np.where(mask, histories.events[here], 0)),
+            ages=torch.from_numpy(np.where(mask, ages, 0)),
+            mask=torch.from_numpy(mask),
+            weights=torch.from_numpy(weights),
+            log_q=log_q,
+        )
+
+    def _negatives(self, epoch: int, number: int) -> Rows:
+        match self._settings.candidates:
+            case "in_batch":
+                return self._known[:0]
+            case "full":
+                return self._known
+            case "mixed":
+                random = np.random.default_rng([self._seed, epoch, number])
+                wanted = min(self._settings.negatives, len(self._known))
+                return self._known[random.choice(len(self._known), wanted, replace=False)]
+
+    def _inclusion(self, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float32] | None:
+        """`[N]` log probability that an item is among the candidates of an average batch."""
+        if self._settings.candidates == "full":
+            return None
+        events = int(self._lengths.sum() + len(self._lengths))
+        draws = max(1, round(events / len(self._planned(0))))
+        log_q = log_inclusion(counts, draws)
+        if self._settings.candidates == "mixed":
+            uniform = min(self._settings.negatives, len(self._known)) / len(self._known)
+            log_q = np.log(np.exp(log_q) * (1 - uniform) + uniform)
+        inclusion: npt.NDArray[np.float32] = log_q.astype(np.float32)
+        return inclusion
+
+
+def windows(
+    offsets: Rows, max_length: int, which: Literal["last", "all"]
+) -> tuple[Rows, Rows, Rows]:
+    """Windows cut from the end of each history: users, first events, and numbers of inputs.
+
+    A window of l inputs covers l + 1 events; its first l are read and its last l are targets. Of
+    two neighbouring windows the later one's first input is the earlier one's last target, so that
+    every event but a user's first is a target exactly once.
+    """
+    inputs = np.maximum(np.diff(offsets) - 1, 0)
+    pieces = -(-inputs // max_length)
+    if which == "last":
+        pieces = np.minimum(pieces, 1)
+    users = np.repeat(np.arange(len(inputs)), pieces)
+    # number of the window counted from the end of its user's history
+    backwards = np.arange(len(users)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    ends = offsets[users + 1] - 1 - backwards * max_length
+    starts = np.maximum(offsets[users], ends - max_length)
+    return users, starts, ends - starts
+
+
+def packed(order: Rows, lengths: Rows, budget: int) -> list[Rows]:
+    """Cuts `order`, sorted by falling length, into batches of at most `budget` padded events."""
+    batches = []
+    start = 0
+    while start < len(order):
+        size = max(1, budget // int(lengths[order[start]]))
+        batches.append(order[start : start + size])
+        start += size
+    return batches

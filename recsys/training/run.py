@@ -1,0 +1,199 @@
+"""A training run: its course so far, its steps, and its checkpoints. Driven by the trainer."""
+
+import contextlib
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recsys.models.item_features import ItemFeatures
+from recsys.models.two_tower import TwoTower
+from recsys.training import checkpoints, optimizers, steps
+from recsys.training.batches import Batch, Batches, Histories
+from recsys.training.settings import (
+    FREE,
+    TrainingSettings,
+    autocast,
+    chosen_device,
+    cuda_devices,
+)
+
+Report = Callable[[Mapping[str, float], int], None]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch: mean training loss, and the validation metric after it."""
+
+    loss: float
+    metric: float
+
+
+@dataclass
+class FitResult:
+    """The course of a run, also while it lasts.
+
+    Attributes:
+        step: steps done; losses has one number for each.
+        epoch, batch: where the next step is.
+        epochs: the epochs done.
+        best_epoch: index of the epoch whose weights the model has at the end; -1 before the first.
+        finished: all epochs done, or stopped early; false where `stop_after_steps` ended it.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    losses: list[float] = field(default_factory=list)
+    epochs: list[Epoch] = field(default_factory=list)
+    best_epoch: int = -1
+    finished: bool = False
+
+    @property
+    def best_metric(self) -> float:
+        """The best epoch's validation metric."""
+        return self.epochs[self.best_epoch].metric if self.best_epoch >= 0 else -math.inf
+
+
+class Run:
+    """A run's parts, and its steps."""
+
+    def __init__(
+        self,
+        model: TwoTower,
+        features: ItemFeatures,
+        histories: Histories,
+        settings: TrainingSettings,
+        folder: Path | None,
+    ) -> None:
+        self.device = chosen_device(settings)
+        self.model = model.to(self.device)
+        self.features = features.to(self.device)
+        self.settings = settings
+        self.folder = folder
+        length = model.settings.users.max_length
+        self.batches = Batches(histories, len(features), length, settings.batches, settings.seed)
+        self.optimizers = optimizers.build(model, settings.optimizer)
+        self.total_steps = settings.epochs * self.batches.count(0)
+        self.result = FitResult()
+        self.best: dict[str, Tensor] = {}
+        self.identity = {
+            "training": settings.model_dump(exclude=FREE, mode="json"),
+            "model": model.settings.model_dump(mode="json"),
+            "shape": model.shape.model_dump(mode="json"),
+            "data": _data_hash(histories),
+        }
+
+    def done(self) -> bool:
+        """Whether all epochs are done, or the last ones brought nothing."""
+        result = self.result
+        idle = len(result.epochs) - 1 - result.best_epoch
+        return result.epoch >= self.settings.epochs or idle >= self.settings.patience
+
+    def train_epoch(self, report: Report) -> bool:
+        """The rest of the current epoch; false where `stop_after_steps` ended it."""
+        result, settings = self.result, self.settings
+        self.model.train()
+        with contextlib.closing(self.batches.epoch(result.epoch, result.batch)) as batches:
+            for batch in batches:
+                if settings.stop_after_steps and result.step >= settings.stop_after_steps:
+                    self.save()
+                    return False
+                loss = self._step(batch)
+                result.losses.append(loss)
+                result.step += 1
+                result.batch += 1
+                report({"loss": loss, "events": float(batch.mask.sum())}, result.step)
+                if result.step % settings.checkpoint_steps == 0:
+                    self.save()
+        return True
+
+    def _step(self, batch: Batch) -> float:
+        settings = self.settings.optimizer
+        scale = optimizers.factor(self.result.step, self.total_steps, settings)
+        optimizers.set_rates(self.optimizers, settings, scale)
+        batch = batch.to(self.device)
+        with autocast(self.settings, self.device):
+            mask_history = self.settings.batches.mask_history
+            loss = steps.batch_loss(self.model, self.features, batch, mask_history)
+        norm = steps.gradients(self.model, self.optimizers, loss)
+        loss = loss.detach()
+        steps.check_finite(float(loss), norm, self.result.step, batch)
+        if norm > settings.clip_norm:
+            optimizers.scale_gradients(self.model, settings.clip_norm / norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.model.clamp_temperature()
+        return float(loss)
+
+    def close_epoch(
+        self,
+        validate: Callable[[TwoTower], float],
+        report: Report,
+    ) -> None:
+        """Validates, keeps the weights if they are the best so far, and saves."""
+        result = self.result
+        self.model.eval()
+        with torch.no_grad(), torch.random.fork_rng(devices=cuda_devices(self.device)):
+            metric = validate(self.model)
+        metric = -math.inf if math.isnan(metric) else metric
+        recent = result.losses[len(result.losses) - result.batch :]
+        loss = sum(recent) / len(recent)
+        best = metric > result.best_metric or not self.best
+        result.epochs.append(Epoch(loss, metric))
+        report({"epoch_loss": loss, "validation": metric}, result.step)
+        if best:
+            result.best_epoch = result.epoch
+            self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
+        result.epoch, result.batch = result.epoch + 1, 0
+        self.save()
+
+    def take_best(self) -> None:
+        """Puts the best weights into the model."""
+        self.model.load_state_dict(self.best)
+        self.model.eval()
+
+    def save(self) -> None:
+        """Writes a checkpoint of all that the next step depends on."""
+        if self.folder is None:
+            return
+        result = self.result
+        tensors = {
+            **checkpoints.named("model", self.model.state_dict()),
+            **checkpoints.named("best", self.best),
+            **checkpoints.named("optimizers", checkpoints.optimizer_tensors(self.optimizers)),
+            **checkpoints.named("random", checkpoints.random_tensors(self.device)),
+            "losses": torch.tensor(result.losses, dtype=torch.float64),
+        }
+        values = {key: value for key, value in asdict(result).items() if key != "losses"}
+        saved = checkpoints.Checkpoint(tensors, {"result": values, "identity": self.identity})
+        checkpoints.save(self.folder, result.step, saved)
+
+    def restore(self) -> None:
+        """Goes back to the newest complete checkpoint; without one, the run starts anew."""
+        saved = checkpoints.newest(self.folder) if self.folder is not None else None
+        if saved is None or self.folder is None:
+            return
+        checkpoints.compare(saved.values["identity"], self.identity, self.folder)
+        values: dict[str, Any] = dict(saved.values["result"])
+        values["epochs"] = [Epoch(**epoch) for epoch in values["epochs"]]
+        self.result = FitResult(losses=saved.tensors["losses"].tolist(), **values)
+        self.model.load_state_dict(checkpoints.part(saved.tensors, "model"))
+        best = checkpoints.part(saved.tensors, "best")
+        self.best = {name: value.to(self.device) for name, value in best.items()}
+        state = checkpoints.part(saved.tensors, "optimizers")
+        checkpoints.restore_optimizers(self.optimizers, state)
+        checkpoints.restore_random(checkpoints.part(saved.tensors, "random"), self.device)
+
+
+def _data_hash(histories: Histories) -> str:
+    digest = hashlib.sha256()
+    for values in (histories.offsets, histories.items, histories.events, histories.times):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:16]

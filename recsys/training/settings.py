@@ -1,0 +1,69 @@
+"""Settings of a training run, and the device and precision that they name. Used by the run."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from recsys.errors import UsageFault
+from recsys.settings import Section
+from recsys.training.batches import BatchSettings
+from recsys.training.optimizers import OptimizerSettings
+
+# settings that do not change what a run computes: a resumed run may have others
+FREE = {"device", "checkpoint_steps", "stop_after_steps"}
+
+
+class TrainingSettings(Section):
+    """How the model is trained."""
+
+    epochs: int = Field(default=30, ge=1, le=100_000, description="passes over the histories")
+    patience: int = Field(
+        default=3, ge=1, description="epochs without a better validation before training stops"
+    )
+    seed: int = Field(default=0, ge=0, description="fixes initial weights, batches and dropout")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="auto takes the GPU where there is one"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="of the towers; auto is bfloat16 on a GPU and float32 on a CPU"
+    )
+    checkpoint_steps: int = Field(
+        default=1000, ge=1, description="steps between checkpoints; one more at each epoch's end"
+    )
+    stop_after_steps: int = Field(
+        default=0, ge=0, description="stop, with a checkpoint, after this step; 0 runs to the end"
+    )
+    batches: BatchSettings = Field(default=BatchSettings(), description="what a batch holds")
+    optimizer: OptimizerSettings = Field(
+        default=OptimizerSettings(), description="how weights move"
+    )
+
+
+def chosen_device(settings: TrainingSettings) -> torch.device:
+    """The device of `settings.device`.
+
+    Raises:
+        UsageFault: CUDA is asked for and there is none.
+    """
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise UsageFault(
+            "there is no CUDA device here", value="cuda", where="training.device",
+            fix="set it to auto or cpu; `recsys doctor` says what torch sees",
+        )  # fmt: skip
+    wanted = settings.device
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted, torch.cuda.current_device() if wanted == "cuda" else 0)
+
+
+def autocast(settings: TrainingSettings, device: torch.device) -> torch.autocast:
+    """The precision of `settings` for the towers' forward pass."""
+    wanted = settings.precision
+    low = wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled=low)
+
+
+def cuda_devices(device: torch.device) -> list[torch.device]:
+    """`device` in a list if it is a GPU: the argument of `fork_rng`."""
+    return [device] if device.type == "cuda" else []

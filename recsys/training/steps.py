@@ -1,0 +1,69 @@
+"""One training step in its parts: loss of a batch, gradients, the check before weights move.
+
+Called by the trainer for each batch.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from recsys.errors import InputFault
+from recsys.models.item_features import ItemFeatures
+from recsys.models.two_tower import TwoTower
+from recsys.training import losses, optimizers
+from recsys.training.batches import Batch
+
+
+def batch_loss(model: TwoTower, features: ItemFeatures, batch: Batch, mask_history: bool) -> Tensor:
+    """The loss of one batch: items once, then states, then the softmax over the batch's items."""
+    vectors = model.items(features.gather(batch.item_rows))
+    # embedding, not indexing: its gradient is the same in every run
+    history = functional.embedding(batch.items, vectors)
+    states = model.users(history, batch.events, batch.ages, batch.mask)
+    places = batch.mask.flatten().nonzero().squeeze(1)
+    hidden = None
+    if mask_history:
+        shape = (len(batch.items), len(vectors))
+        hidden = torch.zeros(shape, dtype=torch.bool, device=vectors.device)
+        hidden.scatter_(1, batch.items, True).scatter_(1, batch.targets, True)
+    with torch.autocast(vectors.device.type, enabled=False):
+        return losses.softmax(
+            states.flatten(0, 1).index_select(0, places),
+            vectors,
+            batch.targets.flatten()[places],
+            model.temperature,
+            batch.log_q,
+            hidden,
+            batch.weights.flatten()[places],
+            places // batch.mask.shape[1],
+        )
+
+
+def gradients(
+    model: TwoTower, optimizers_in_use: list[torch.optim.Optimizer], loss: Tensor
+) -> float:
+    """Fills the gradients of `loss` and returns the norm of all of them together."""
+    for optimizer in optimizers_in_use:
+        optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return float(optimizers.gradient_norm(model))
+
+
+def check_finite(loss: float, norm: float, step: int, batch: Batch) -> None:
+    """Stops before the weights are touched.
+
+    Raises:
+        InputFault: loss or gradient norm are not finite; names the step and the batch's users.
+    """
+    if math.isfinite(loss) and math.isfinite(norm):
+        return
+    users = ", ".join(str(user) for user in sorted(set(batch.users.tolist())))
+    raise InputFault(
+        "training became unstable: loss or gradient are not finite",
+        value=f"loss {loss}, gradient norm {norm}",
+        where=f"step {step}, histories of the users with rows {users}",
+        fix="look for features of their items that are not finite, or lower the learning rates; "
+        "no weight was touched, the last checkpoint is intact",
+    )
