@@ -1,0 +1,1 @@
+"""Logs and catalogue made trustworthy: read, checked, split and made into histories."""

@@ -1,0 +1,171 @@
+"""Reads a JSONL file: one object a line, ids from the number's own digits. Called by `tables`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recsys.data import faults, schemas, sources
+from recsys.data.raw import RawTable, label, ours
+from recsys.data.settings import DataSettings
+from recsys.errors import InputFault
+
+MOST_KEYS = 1000
+Bad = tuple[str, str, str | None]  # column, code, value
+
+
+def read(
+    path: Path, settings: DataSettings, required: Sequence[str], wanted: Sequence[str] | None
+) -> RawTable:
+    """Reads one JSONL file. An absent key is an absent value; a key may appear in any line.
+
+    Raises:
+        InputFault: the file is a JSON array, or no line has a required key.
+    """
+    file = label(path, settings)
+    data = sources.load(path, settings)
+    if data.lstrip()[:1] == b"[":
+        raise InputFault(
+            "the file looks like a JSON array, not like lines",
+            value=data[:60].decode("utf-8", "replace"),
+            where=f"{file}:1", fix="write one object a line: jq -c '.[]' FILE > FILE.jsonl",
+        )  # fmt: skip
+    good: list[tuple[int, int, dict[str, Any]]] = []
+    bad: list[dict[str, Any]] = []
+    blank, offset = 0, 0
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            values, fault = _object(line, settings)
+            if fault is None:
+                good.append((number, offset, values))
+            else:
+                bad.append(_refused(number, offset, line, fault))
+        elif number < len(lines):
+            blank += 1
+        offset += len(line) + 1
+    torn = bool(bad) and bad[-1]["row"] == len(lines) and bad[-1]["code"] == "bad_json"
+    if torn:
+        bad[-1]["code"] = "torn_row"
+    frame, unread, integers = _frame(good, required, wanted, file)
+    known = settings.encoding == "utf-8"
+    return RawTable(
+        file=file,
+        frame=frame if known else frame.with_columns(byte_offset=pl.lit(None, pl.Int64)),
+        quarantine=faults.quarantine(pl.DataFrame(bad, schema=faults.SCHEMA), file),
+        blank=blank,
+        unread=unread,
+        integer_ids=integers,
+        warnings=(f"{file}: the last row is cut: the file may be truncated",) if torn else (),
+    )
+
+
+def _refused(number: int, offset: int, line: bytes, fault: Bad) -> dict[str, Any]:
+    column, code, value = fault
+    raw = line[: faults.RAW_CHARACTERS * 4].decode("utf-8", "replace")
+    return {
+        "file": None, "row": number, "byte_offset": offset, "column": column, "code": code,
+        "value": value, "raw": raw,
+    }  # fmt: skip
+
+
+def _object(  # noqa: PLR0911
+    line: bytes, settings: DataSettings
+) -> tuple[dict[str, Any], Bad | None]:
+    """The values of a line by our names, ids as texts; or why it has none."""
+    repeated: list[str] = []
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(found)
+        if len(values) != len(found):
+            names = [name for name, _ in found]
+            repeated.extend(name for name in values if names.count(name) > 1)
+        return values
+
+    try:
+        parsed = json.loads(line, object_pairs_hook=pairs, parse_constant=_no_constant)
+        if b"\\ud" in line or b"\\uD" in line:
+            json.dumps(parsed, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        return {}, ("", "too_deep", None)
+    except UnicodeEncodeError:
+        return {}, ("", "bad_unicode", None)
+    except ValueError as error:
+        return {}, ("", "bad_json", str(error))
+    if not isinstance(parsed, dict):
+        return {}, ("", "not_an_object", str(parsed))
+    values = {ours(name, settings): value for name, value in parsed.items()}
+    if repeated or len(values) != len(parsed):
+        return {}, (repeated[0] if repeated else "", "duplicate_key", None)
+    for name in schemas.IDS:
+        if isinstance(values.get(name), bool | float | list | dict):
+            return {}, (name, "id_type", json.dumps(values[name]))
+    return values, None
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _frame(
+    good: list[tuple[int, int, dict[str, Any]]],
+    required: Sequence[str],
+    wanted: Sequence[str] | None,
+    file: str,
+) -> tuple[pl.DataFrame, tuple[str, ...], frozenset[str]]:
+    names = list(dict.fromkeys(name for _, _, values in good for name in values))
+    if len(names) > MOST_KEYS:
+        raise InputFault(
+            f"{len(names):,} different keys", value=", ".join(names[:5]), where=file,
+            fix=f"write the same keys in every line (at most {MOST_KEYS:,})",
+        )  # fmt: skip
+    if good:
+        schemas.check_names(names, required, file)
+    else:
+        names = list(required)
+    chosen, unread = schemas.choose(names, wanted)
+    columns = {name: _column(name, [values.get(name) for _, _, values in good]) for name in chosen}
+    integers = frozenset(
+        name
+        for name in schemas.IDS
+        if name in chosen
+        and good
+        and all(isinstance(values.get(name), int | None) for _, _, values in good)
+    )
+    places = {
+        "row": pl.Series([row for row, _, _ in good], dtype=pl.Int64),
+        "byte_offset": pl.Series([offset for _, offset, _ in good], dtype=pl.Int64),
+    }
+    return pl.DataFrame({**places, **columns}), unread, integers
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:  # noqa: PLR0911
+    """One column: lists of texts if any value is a list; else truth values, numbers or texts."""
+    kinds = {type(value) for value in values if value is not None}
+    if name in schemas.IDS or not kinds:
+        return pl.Series([_text(value) for value in values], dtype=pl.String)
+    if list in kinds:
+        return pl.Series([_texts(value) for value in values], dtype=pl.List(pl.String))
+    if kinds == {bool}:
+        return pl.Series(values, dtype=pl.Boolean)
+    if kinds == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
+        return pl.Series(values, dtype=pl.Int64)
+    if kinds == {float}:
+        return pl.Series(values, dtype=pl.Float64)
+    if kinds == {int, float} and all(abs(value or 0) < 2**53 for value in values):
+        return pl.Series([None if v is None else float(v) for v in values], dtype=pl.Float64)
+    return pl.Series([_text(value) for value in values], dtype=pl.String)
+
+
+def _texts(value: Any) -> list[str | None] | None:
+    if value is None:
+        return None
+    return [_text(part) for part in value] if isinstance(value, list) else [_text(value)]
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)

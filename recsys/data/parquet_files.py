@@ -1,0 +1,124 @@
+"""Reads a Parquet file with page checksums; ids become texts, nothing else is touched."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys.data import faults, schemas, sources
+from recsys.data.raw import RawTable, label, ours
+from recsys.data.settings import DataSettings
+from recsys.errors import InputFault
+
+MAGIC = b"PAR1"
+
+
+def read(
+    path: Path, settings: DataSettings, required: Sequence[str], wanted: Sequence[str] | None
+) -> RawTable:
+    """Reads one Parquet file.
+
+    Raises:
+        InputFault: truncated, damaged, no Parquet at all, too large, a column missing, or ids
+            that are neither texts nor whole numbers.
+    """
+    file = label(path, settings)
+    _check_ends(path, file)
+    try:
+        frame, unread = _table(path, settings, required, wanted, file)
+    except (InputFault, KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:
+        # A damaged footer makes some libraries panic with exceptions outside Exception.
+        raise InputFault(
+            f"the Parquet file is damaged: {type(error).__name__}: {str(error)[:200]}",
+            where=file, fix="upload it again",
+        ) from None  # fmt: skip
+    integers = frozenset(
+        name for name in schemas.IDS if name in frame.columns and frame.schema[name].is_integer()
+    )
+    ids = [_texts(name, frame.schema[name], file) for name in schemas.IDS if name in frame.columns]
+    places = pl.DataFrame(
+        {
+            "row": pl.int_range(1, frame.height + 1, dtype=pl.Int64, eager=True),
+            "byte_offset": pl.repeat(None, frame.height, dtype=pl.Int64, eager=True),
+        }
+    )
+    return RawTable(
+        file=file,
+        frame=pl.concat([places, frame.with_columns(ids)], how="horizontal"),
+        quarantine=faults.empty(),
+        unread=unread,
+        integer_ids=integers,
+    )
+
+
+def _check_ends(path: Path, file: str) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(512)
+        stream.seek(max(0, size - 4))
+        tail = stream.read(4)
+    if not head:
+        raise InputFault("the file is empty (0 bytes)", where=file, fix="upload it again")
+    if not head.startswith(MAGIC):
+        kind = sources.looks_like(head) or (
+            "a JSON or JSONL file" if head.lstrip()[:1] in (b"{", b"[")
+            else "a CSV or text file" if b"\0" not in head and b"\n" in head
+            else "no Parquet file"
+        )  # fmt: skip
+        raise InputFault(
+            f"the file looks like {kind}", value=repr(head[:40]), where=file,
+            fix="give it the ending of what it is",
+        )  # fmt: skip
+    if tail != MAGIC or size < 12:
+        raise InputFault(
+            "the Parquet file is truncated: its end is missing", value=f"{size:,} bytes",
+            where=file, fix="upload it again",
+        )  # fmt: skip
+
+
+def _table(
+    path: Path,
+    settings: DataSettings,
+    required: Sequence[str],
+    wanted: Sequence[str] | None,
+    file: str,
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+        meta = parquet.metadata
+        size = max(
+            sum(meta.row_group(group).total_byte_size for group in range(meta.num_row_groups)),
+            meta.num_rows * 4,
+        )
+        if size > settings.max_input_bytes:
+            raise InputFault(
+                "the file is too large", value=f"{size:,} bytes uncompressed", where=file,
+                fix="split it into a folder of parts, or raise data.max_input_bytes",
+            )  # fmt: skip
+        theirs = parquet.schema_arrow.names
+        names = [ours(name, settings) for name in theirs]
+        schemas.check_names(names, required, file)
+        chosen, unread = schemas.choose(names, wanted)
+        read = [theirs[names.index(name)] for name in chosen]
+        table: pa.Table = parquet.read(columns=read, use_threads=True)
+    table.validate(full=True)
+    frame = pl.from_arrow(table.select(read).rename_columns(chosen))
+    assert isinstance(frame, pl.DataFrame)
+    if frame.height != meta.num_rows:
+        raise InputFault(
+            f"{meta.num_rows:,} rows were promised, {frame.height:,} read",
+            where=file, fix="upload it again",
+        )  # fmt: skip
+    return frame, unread
+
+
+def _texts(name: str, dtype: pl.DataType, file: str) -> pl.Expr:
+    if dtype.is_integer() or isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Null):
+        return pl.col(name).cast(pl.String)
+    raise InputFault(
+        f"{name} holds no ids", value=str(dtype), where=f"{file}: {name}",
+        fix="write ids as texts or whole numbers",
+    )  # fmt: skip

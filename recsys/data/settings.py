@@ -1,0 +1,121 @@
+"""What a dataset folder looks like and how much dirt in it is tolerated; used by every reader."""
+
+import codecs
+import datetime
+import math
+import zoneinfo
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from recsys.settings import Section
+
+
+class Names(Section):
+    """What the files call the columns that the project knows."""
+
+    user_id: str = Field(default="user_id", min_length=1, description="Column of the user's id.")
+    item_id: str = Field(default="item_id", min_length=1, description="Column of the item's id.")
+    timestamp: str = Field(
+        default="timestamp", min_length=1, description="Column of the event's time."
+    )
+    event: str = Field(default="event", min_length=1, description="Column of the kind of event.")
+    weight: str = Field(
+        default="weight",
+        min_length=1,
+        description="Column of the event's weight, such as 'rating'.",
+    )
+
+
+class DataSettings(Section):
+    """The dataset folder: where it is, how to read it, what to do with bad rows."""
+
+    folder: str = Field("dataset", min_length=1, description="The dataset folder.")
+    names: Names = Field(Names(), description="What the files call the known columns.")
+    extra_columns: tuple[str, ...] = Field(
+        (), description="Further interaction columns to keep, as text."
+    )
+    delimiter: str = Field(
+        ",", min_length=1, max_length=1, description="What separates the fields of a CSV file."
+    )
+    encoding: str = Field("utf-8", description="Encoding of CSV and JSONL files.")
+    no_header: bool = Field(
+        False, description="Whether CSV files start with data; then `columns` names the fields."
+    )
+    columns: tuple[str, ...] = Field(
+        (), description="Names of the fields, in order, of CSV files without a header."
+    )
+    max_input_bytes: int = Field(
+        8 * 2**30, ge=1, description="Largest file that is read, in bytes after decompression."
+    )
+    max_ratio: float = Field(
+        100.0, gt=1, description="Largest decompressed : compressed size of a .gz or .zst file."
+    )
+    timestamp_unit: Literal["", "s", "ms", "us", "ns"] = Field(
+        "", description="Unit of epoch numbers in time columns; empty refuses such numbers."
+    )
+    timezone: str = Field(
+        "", description="IANA zone of times without one, as Europe/Berlin; empty refuses them."
+    )
+    earliest: datetime.date = Field(
+        datetime.date(2000, 1, 1), description="Events before this day (UTC) cannot be right."
+    )
+    events: dict[str, float] = Field(
+        {"view": 1.0, "cart": 3.0, "purchase": 5.0},
+        min_length=1,
+        description="Known events and the weight of one; other events are quarantined.",
+    )
+    default_event: str = Field(
+        "view", description="What every row is where the log has no event column."
+    )
+    min_weight: float | None = Field(
+        None, description="Rows of a smaller weight are left out and counted as filtered."
+    )
+    quarantine_warn: float = Field(
+        0.001, ge=0, le=1, description="Share of bad rows above which a warning is given."
+    )
+    quarantine_fail: float = Field(
+        0.01, ge=0, le=1, description="Share of bad rows above which the input is refused."
+    )
+    unknown_items_warn: float = Field(
+        0.01, ge=0, le=1, description="Share of rows on items outside the catalogue that warns."
+    )
+    unknown_items_fail: float = Field(
+        0.10, ge=0, le=1, description="Share of rows on items outside the catalogue that refuses."
+    )
+    buckets: int = Field(
+        16, ge=1, le=9999, description="Into how many parts the users are split (by hash)."
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            return codecs.lookup(value).name
+        except LookupError:
+            raise ValueError("not an encoding that Python knows, such as utf-8, latin-1") from None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value and value not in zoneinfo.available_timezones():
+            raise ValueError("not an IANA time zone, such as UTC or Europe/Berlin")
+        return value
+
+    @field_validator("events")
+    @classmethod
+    def _usable_weights(cls, value: dict[str, float]) -> dict[str, float]:
+        bad = [name for name, weight in value.items() if not math.isfinite(weight) or weight <= 0]
+        if bad or "" in value:
+            raise ValueError(f"event names and weights above 0 are needed; wrong: {bad or ['']}")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.default_event not in self.events:
+            raise ValueError(f"default_event {self.default_event!r} is not among events")
+        if self.no_header and not self.columns:
+            raise ValueError("no_header needs columns: the names of the fields in their order")
+        if self.columns and not self.no_header:
+            raise ValueError("columns is for files without a header: set no_header too")
+        return self
