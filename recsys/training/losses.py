@@ -10,26 +10,28 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-BLOCK_SCORES = 1 << 20  # scores held at a time: 4 MB, which stays in a core's cache
+BLOCK_SCORES = 1 << 19  # scores held at a time: 2 MB, near a core's cache
 
 
-def corrected(scores: Tensor, temperature: Tensor, log_q: Tensor | None) -> Tensor:
-    """Logits `[P, C]` of raw `scores`: divided by the temperature, less each candidate's logQ.
+def corrected(
+    states: Tensor, candidates: Tensor, temperature: Tensor, log_q: Tensor | None
+) -> Tensor:
+    """Logits `[P, C]`: scores `states . candidates` over the temperature, less each logQ.
 
     logQ is the log of the probability that a candidate is in the set at all; subtracting it makes
     the sum over the set an unbiased one over the catalogue (Bengio and Senecal, 2008; Yi et al.,
     2019). Halving q adds log 2.
     """
-    logits = scores.float() / temperature
-    return logits if log_q is None else logits - log_q
+    scaled = states / temperature
+    return scaled @ candidates.T if log_q is None else torch.addmm(-log_q, scaled, candidates.T)
 
 
-def masked(logits: Tensor, target_index: Tensor, mask: Tensor | None) -> Tensor:
-    """`logits [P, C]` with minus infinity where `mask [P, C]`, except at each row's target."""
+def hide(logits: Tensor, targets: Tensor, mask: Tensor | None) -> Tensor:
+    """Puts minus infinity into `logits [P, C]` where `mask [P, C]`, except at each row's target."""
     if mask is None:
         return logits
-    hidden = mask.scatter(1, target_index.unsqueeze(1), False)
-    return logits.masked_fill(hidden, -torch.inf)
+    kept = logits.gather(1, targets.unsqueeze(1))
+    return logits.masked_fill_(mask, -torch.inf).scatter_(1, targets.unsqueeze(1), kept)
 
 
 def softmax(
@@ -85,11 +87,10 @@ class _Targets(NamedTuple):
     mask: Tensor | None
     mask_rows: Tensor | None
 
-    def logits(self, block: slice, scores: Tensor, temperature: Tensor) -> Tensor:
-        hidden = self.mask
-        if hidden is not None:
-            hidden = hidden[block] if self.mask_rows is None else hidden[self.mask_rows[block]]
-        return masked(corrected(scores, temperature, self.log_q), self.place[block], hidden)
+    def hidden(self, block: slice) -> Tensor | None:
+        if self.mask is None or self.mask_rows is None:
+            return None if self.mask is None else self.mask[block]
+        return self.mask[self.mask_rows[block]]
 
 
 class _Softmax(torch.autograd.Function):
@@ -105,14 +106,19 @@ class _Softmax(torch.autograd.Function):
         step = max(1, BLOCK_SCORES // max(1, len(candidates)))
         for start in range(0, len(states), step):
             block = slice(start, start + step)
-            logits = targets.logits(block, states[block] @ candidates.T, temperature)
-            place = targets.place[block].unsqueeze(1)
-            total = logits.logsumexp(dim=1, keepdim=True)
-            loss += (total - logits.gather(1, place)).squeeze(1) @ targets.share[block]
-            # d loss / d logits = share * (softmax - one at the target)
-            slope = logits.sub_(total).exp_()
-            slope.scatter_add_(1, place, slope.new_full(place.shape, -1.0))
-            slope *= targets.share[block].unsqueeze(1) / temperature
+            place = targets.place[block]
+            logits = corrected(states[block], candidates, temperature, targets.log_q)
+            logits = hide(logits, place, targets.hidden(block))
+            # cross-entropy: log sum exp(logits) - logit of the target, and its gradient
+            # share * (softmax - one at the target), which takes the place of the logits
+            wanted = logits.gather(1, place.unsqueeze(1))
+            top = logits.amax(dim=1, keepdim=True)
+            slope = logits.sub_(top).exp_()
+            total = slope.sum(dim=1, keepdim=True)
+            loss += (top + total.log() - wanted).squeeze(1) @ targets.share[block]
+            factor = targets.share[block].unsqueeze(1) / temperature
+            slope *= factor / total
+            slope.scatter_add_(1, place.unsqueeze(1), -factor)
             torch.mm(slope, candidates, out=grad_states[block])
             grad_candidates.addmm_(slope.T, states[block])
         # temperature t divides all scores s = u . v: d loss / dt = - sum(d loss / du * u) / t
