@@ -42,7 +42,7 @@ def names(head: bytes, settings: DataSettings, required: Sequence[str], file: st
         found = list(settings.columns)
     else:
         found = first
-    found = [ours(name, settings) for name in found]
+    found = _ours(found, settings)
     if not settings.no_header:
         lacking = [name for name in required if name not in found]
         if lacking and any(DATA.fullmatch(name.strip()) for name in first):
@@ -62,11 +62,11 @@ def check_delimiter(
     Raises:
         InputFault: names the delimiter that would do.
     """
-    found = [ours(name, settings) for name in _fields(head, settings.delimiter)]
+    found = _ours(_fields(head, settings.delimiter), settings)
     if len(found) > 1 and (settings.no_header or all(name in found for name in required)):
         return
     for delimiter, word in DELIMITERS.items():
-        fields = [ours(name, settings) for name in _fields(head, delimiter)]
+        fields = _ours(_fields(head, delimiter), settings)
         complete = settings.no_header or all(name in fields for name in required)
         if (
             delimiter != settings.delimiter
@@ -83,3 +83,8 @@ def check_delimiter(
 def _fields(head: bytes, delimiter: str) -> list[str]:
     text = head.decode("utf-8").rstrip("\r\n")
     return next(csv.reader([text], delimiter=delimiter), [])
+
+
+def _ours(fields: list[str], settings: DataSettings) -> list[str]:
+    known = ours(settings)
+    return [known.get(name, name) for name in fields]

@@ -13,6 +13,7 @@ from recsys.data.settings import DataSettings
 from recsys.errors import InputFault
 
 MOST_KEYS = 1000
+NO_IDS = (bool, float, list, dict)
 Bad = tuple[str, str, str | None]  # column, code, value
 
 
@@ -34,11 +35,11 @@ def read(
         )  # fmt: skip
     good: list[tuple[int, int, dict[str, Any]]] = []
     bad: list[dict[str, Any]] = []
-    blank, offset = 0, 0
+    blank, offset, known = 0, 0, ours(settings)
     lines = data.split(b"\n")
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            values, fault = _object(line, settings)
+            values, fault = _object(line, known)
             if fault is None:
                 good.append((number, offset, values))
             else:
@@ -72,7 +73,7 @@ def _refused(number: int, offset: int, line: bytes, fault: Bad) -> dict[str, Any
 
 
 def _object(  # noqa: PLR0911
-    line: bytes, settings: DataSettings
+    line: bytes, known: dict[str, str]
 ) -> tuple[dict[str, Any], Bad | None]:
     """The values of a line by our names, ids as texts; or why it has none."""
     repeated: list[str] = []
@@ -96,11 +97,11 @@ def _object(  # noqa: PLR0911
         return {}, ("", "bad_json", str(error))
     if not isinstance(parsed, dict):
         return {}, ("", "not_an_object", str(parsed))
-    values = {ours(name, settings): value for name, value in parsed.items()}
+    values = {known.get(name, name): value for name, value in parsed.items()}
     if repeated or len(values) != len(parsed):
         return {}, (repeated[0] if repeated else "", "duplicate_key", None)
     for name in schemas.IDS:
-        if isinstance(values.get(name), bool | float | list | dict):
+        if type(values.get(name)) in NO_IDS:
             return {}, (name, "id_type", json.dumps(values[name]))
     return values, None
 

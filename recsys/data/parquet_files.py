@@ -99,7 +99,8 @@ def _table(
                 fix="split it into a folder of parts, or raise data.max_input_bytes",
             )  # fmt: skip
         theirs = parquet.schema_arrow.names
-        names = [ours(name, settings) for name in theirs]
+        known = ours(settings)
+        names = [known.get(name, name) for name in theirs]
         schemas.check_names(names, required, file)
         chosen, unread = schemas.choose(names, wanted)
         read = [theirs[names.index(name)] for name in chosen]

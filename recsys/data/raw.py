@@ -51,9 +51,6 @@ def label(path: Path, settings: DataSettings) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
-def ours(name: str, settings: DataSettings) -> str:
-    """Our name of a file's column."""
-    for known, theirs in settings.names:
-        if name == theirs:
-            return str(known)
-    return name
+def ours(settings: DataSettings) -> dict[str, str]:
+    """Our name of each known column, by what the files call it."""
+    return {str(theirs): known for known, theirs in settings.names}

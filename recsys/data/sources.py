@@ -4,7 +4,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 
@@ -84,8 +84,7 @@ def _limited(path: Path, settings: DataSettings, file: str) -> Iterator[bytes]:
 def _opened(path: Path) -> IO[bytes]:
     match path.suffix:
         case ".gz":
-            unpacked: IO[bytes] = gzip.open(path, "rb")  # type: ignore[assignment]
-            return unpacked
+            return cast(IO[bytes], gzip.GzipFile(path))
         case ".zst":
             stream: IO[bytes] = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
             return stream

@@ -4,6 +4,7 @@ Interactions, items and users all come through here. What is wrong with a whole 
 what is wrong with a row goes to quarantine; nothing is guessed and nothing disappears.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def read_parts(
     for path in paths:
         table = read(path, settings, required, wanted)
         if first is None:
-            first = table
+            first = dataclasses.replace(table, frame=table.frame.clear())
         else:
             schemas.compare(first, table)
         yield table

@@ -1,0 +1,210 @@
+"""From logs to cleaned interactions: every row read is kept, quarantined, duplicate or filtered.
+
+Called by the ingest and check stages; `buckets` writes what comes out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from recsys.data import checks, faults, tables, uploads
+from recsys.data.settings import DataSettings
+from recsys.errors import InputFault, shown
+
+TABLE = "interactions"
+ORDER = ("user_id", "timestamp", "sequence")
+SAME = ("user_id", "item_id", "timestamp", "event")
+FATES = ("kept", "quarantined", "duplicate", "filtered")
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """Cleaned interactions and the account of every row.
+
+    Attributes:
+        frame: user_id, item_id, timestamp (UTC), event, weight, sequence and the extra columns,
+            sorted by (user_id, timestamp, sequence).
+        quarantine: rows that cannot be used, as `faults.SCHEMA`.
+        accounting: file -> read, kept, quarantined, duplicate, filtered, blank, and `verified`
+            (1 where the producer's manifest confirms the file's sha256, 0 where none speaks of it).
+        filtered: how many rows were left out for which reason.
+        warnings: what a person should look at.
+        integer_ids: which of user_id, item_id are whole numbers outside.
+    """
+
+    frame: pl.DataFrame
+    quarantine: pl.DataFrame
+    accounting: dict[str, dict[str, int]]
+    filtered: dict[str, int]
+    warnings: list[str]
+    integer_ids: frozenset[str]
+
+
+def ingest(
+    settings: DataSettings, known_items: pl.Series | set[str] | None, now_seconds: float
+) -> Ingested:
+    """Reads, checks and cleans all interactions of the dataset folder.
+
+    Args:
+        settings: the dataset folder and its rules.
+        known_items: ids of the catalogue; rows on other items are filtered. None keeps them all.
+        now_seconds: the present (not the day a list is for), epoch seconds.
+
+    Raises:
+        InputFault: no interactions, a file that cannot be trusted as a whole, more bad rows or
+            more unknown items than the settings allow.
+    """
+    paths, verified = _files(settings)
+    parts = list(_parts(paths, settings, now_seconds))
+    quarantine = faults.together([part.bad for part in parts])
+    read = sum(part.read for part in parts)
+    warnings = _noticed(parts) + faults.budget(
+        quarantine, read, settings.quarantine_warn, settings.quarantine_fail, TABLE
+    )
+    every = _with_reasons(pl.concat([part.good for part in parts]), known_items, settings)
+    warnings += _unknown_items(every, settings)
+    usable = every.filter(pl.col("reason").is_null())
+    kept = usable.filter(pl.struct(SAME).is_first_distinct())
+    if kept.is_empty():
+        warnings.append(f"{TABLE}: 0 events are left of {read:,} rows")
+    reasons = every["reason"].drop_nulls().value_counts(sort=True)
+    return Ingested(
+        frame=kept.drop("file", "reason").sort(ORDER),
+        quarantine=quarantine,
+        accounting=_accounting(parts, every, usable, kept, verified),
+        filtered=dict(reasons.iter_rows()),
+        warnings=warnings,
+        integer_ids=frozenset.intersection(*(part.integer_ids for part in parts)),
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is left of one file: usable and bad rows, and what the reader noticed."""
+
+    file: str
+    read: int
+    blank: int
+    good: pl.DataFrame
+    bad: pl.DataFrame
+    unread: tuple[str, ...]
+    integer_ids: frozenset[str]
+    warnings: tuple[str, ...]
+
+
+def _files(settings: DataSettings) -> tuple[list[Path], list[bool]]:
+    """The files, and whether the producer's manifest confirms each."""
+    folder = Path(settings.folder)
+    paths = tables.find(folder, TABLE)
+    listed = uploads.manifest(settings)
+    uploads.check_complete(TABLE, paths, settings, listed)
+    if not paths:
+        raise InputFault(
+            "the dataset has no interactions", where=str(folder),
+            fix=f"write one of: {', '.join(TABLE + ending for ending in tables.ENDINGS)}",
+        )  # fmt: skip
+    return paths, [uploads.verify(path, settings, listed) for path in paths]
+
+
+def _parts(paths: list[Path], settings: DataSettings, now_seconds: float) -> Iterator[_Part]:
+    wanted = (*checks.KNOWN, *settings.extra_columns)
+    required = (*checks.REQUIRED, *settings.extra_columns)
+    behind = 0  # sequence numbers used by the files before
+    for number, raw in enumerate(tables.read_parts(paths, settings, required, wanted)):
+        good, bad = checks.typed(raw, settings, now_seconds)
+        numbered = good.with_columns(
+            sequence=pl.col("row") + behind, file=pl.lit(number, pl.Int32)
+        ).drop("row")
+        behind += raw.read + raw.blank + 1
+        yield _Part(
+            file=raw.file,
+            read=raw.read,
+            blank=raw.blank,
+            good=numbered,
+            bad=faults.together([raw.quarantine, bad]),
+            unread=raw.unread,
+            integer_ids=raw.integer_ids,
+            warnings=raw.warnings,
+        )
+
+
+def _with_reasons(
+    frame: pl.DataFrame, known_items: pl.Series | set[str] | None, settings: DataSettings
+) -> pl.DataFrame:
+    """Adds `reason`: why a usable row is left out all the same; null where it stays."""
+    unknown, small = pl.lit(False), pl.lit(False)
+    if known_items is not None:
+        known = pl.Series(sorted(known_items), dtype=pl.String)
+        unknown = ~pl.col("item_id").is_in(known.implode())
+    if settings.min_weight is not None:
+        small = pl.col("weight") < settings.min_weight
+    return frame.with_columns(
+        reason=pl.when(unknown)
+        .then(pl.lit("unknown_item"))
+        .when(small)
+        .then(pl.lit("small_weight"))
+    )
+
+
+def _unknown_items(every: pl.DataFrame, settings: DataSettings) -> list[str]:
+    """Warns of rows on items outside the catalogue, or refuses so many of them."""
+    unknown = every.filter(pl.col("reason") == "unknown_item")["item_id"]
+    share = unknown.len() / every.height if every.height else 0.0
+    examples = ", ".join(shown(item) for item in unknown.unique(maintain_order=True).head(5))
+    counts = f"{unknown.len():,} of {every.height:,} rows ({share:.2%})"
+    text = f"{counts} are on items outside the catalogue"
+    if share > settings.unknown_items_fail:
+        raise InputFault(
+            f"{text}; allowed are {settings.unknown_items_fail:.2%}",
+            value=examples, where=TABLE,
+            fix="complete the catalogue, or raise data.unknown_items_fail",
+        )  # fmt: skip
+    return [f"{TABLE}: {text}: {examples}"] if share > settings.unknown_items_warn else []
+
+
+def _accounting(
+    parts: list[_Part],
+    every: pl.DataFrame,
+    usable: pl.DataFrame,
+    kept: pl.DataFrame,
+    verified: list[bool],
+) -> dict[str, dict[str, int]]:
+    """Where each file's rows went; they must add up."""
+    goods, usables, kepts = (
+        dict(frame["file"].value_counts().iter_rows()) for frame in (every, usable, kept)
+    )
+    accounts = {}
+    for number, (part, sure) in enumerate(zip(parts, verified, strict=True)):
+        account = {
+            "read": part.read,
+            "kept": kepts.get(number, 0),
+            "quarantined": part.bad.height,
+            "duplicate": usables.get(number, 0) - kepts.get(number, 0),
+            "filtered": goods.get(number, 0) - usables.get(number, 0),
+        }
+        if part.read != sum(account[name] for name in FATES):
+            raise RuntimeError(f"{part.file}: rows do not add up: {account}")
+        accounts[part.file] = {**account, "blank": part.blank, "verified": int(sure)}
+    return accounts
+
+
+def _noticed(parts: list[_Part]) -> list[str]:
+    """What the readers noticed, each once."""
+    lines = [line for part in parts for line in part.warnings]
+    unread = sorted({name for part in parts for name in part.unread})
+    if unread:
+        lines.append(
+            f"{TABLE}: columns that nothing reads: {', '.join(map(shown, unread))} "
+            "(data.extra_columns keeps them)"
+        )
+    for name in ("user_id", "item_id"):
+        numbers = [part.file for part in parts if name in part.integer_ids]
+        texts = [part.file for part in parts if name not in part.integer_ids]
+        if numbers and texts:
+            lines.append(
+                f"{TABLE}: {name} is a number in {numbers[0]} and a text in {texts[0]}; "
+                "both are read as texts"
+            )
+    return lines
