@@ -1,0 +1,85 @@
+"""Both towers together: similarity, temperature, the last state, the same seed."""
+
+import pytest
+import torch
+
+from recsys.models import two_tower
+from recsys.models.item_features import ItemFeatures
+from recsys.models.two_tower import ModelSettings
+from recsys.models.user_tower import UserTowerSettings
+
+N, D = 10, 8
+
+
+def catalogue() -> ItemFeatures:
+    present = torch.ones(N, 2, dtype=torch.bool)
+    present[-1, -1] = False
+    random = torch.Generator().manual_seed(0)
+    return ItemFeatures(("text",), {"text": torch.randn(N, 3, generator=random)}, present)
+
+
+def built(similarity: str = "cosine", seed: int = 0) -> two_tower.TwoTower:
+    users = UserTowerSettings(max_length=4)
+    chosen = ModelSettings(width=D, similarity=similarity, users=users)  # type: ignore[arg-type]
+    return two_tower.build(chosen, catalogue(), ("view", "buy"), seed).eval()
+
+
+def test_cosine_vectors_are_unit_vectors_and_dot_vectors_are_not() -> None:
+    for similarity, unit in (("cosine", True), ("dot", False)):
+        model = built(similarity)
+        items = model.items(catalogue())
+        ones = torch.ones(1, N, dtype=torch.long)
+        states = model.users(items[None], ones, ones, ones.bool())
+        for vectors in (items, states[0]):
+            norms = vectors.norm(dim=-1)
+            assert torch.allclose(norms, torch.ones(N)) is unit
+
+
+def test_the_id_table_has_a_row_for_each_known_id() -> None:
+    assert built().shape.table_rows == N - 1
+    assert built().shape.modalities == (("text", 3),)
+
+
+def test_same_seed_same_weights_and_the_global_generator_is_left_alone() -> None:
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    first, second, third = built(seed=1), built(seed=1), built(seed=2)
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, weight in first.state_dict().items():
+        assert torch.equal(weight, second.state_dict()[name])
+    table = "item_tower.id_embedding.table.weight"
+    assert not torch.equal(first.state_dict()[table], third.state_dict()[table])
+
+
+def test_temperature_starts_as_set_and_stays_in_its_bounds() -> None:
+    model = built()
+    assert model.temperature.item() == pytest.approx(0.1)
+    for value, bound in ((-9.0, 0.02), (9.0, 10.0)):
+        model.log_temperature.data.fill_(value)
+        model.clamp_temperature()
+        assert model.temperature.item() == pytest.approx(bound)
+
+
+def test_a_user_vector_is_the_last_state_of_the_last_events() -> None:
+    model = built()
+    items = torch.randn(3, 7, D)
+    events = torch.randint(1, 3, (3, 7))
+    ages = torch.arange(700, 0, -100).expand(3, 7).clone()
+    lengths = torch.tensor([7, 2, 4])
+    mask = torch.arange(7) < lengths.unsqueeze(1)
+    vectors = model.user_vectors(items, events, ages, mask)
+    for row, length in enumerate(lengths.tolist()):
+        window = slice(max(0, length - 4), length)
+        one = slice(row, row + 1)
+        states = model.users(
+            items[one, window], events[one, window], ages[one, window], mask[one, window]
+        )
+        torch.testing.assert_close(vectors[row], states[0, -1])
+
+
+def test_empty_histories_and_padding_in_front_are_refused() -> None:
+    model = built()
+    items, ones = torch.randn(1, 2, D), torch.ones(1, 2, dtype=torch.long)
+    for mask in ([[False, False]], [[False, True]]):
+        with pytest.raises(ValueError, match="history"):
+            model.user_vectors(items, ones, ones, torch.tensor(mask))
