@@ -17,6 +17,23 @@ NO_IDS = (bool, float, list, dict)
 Bad = tuple[str, str, str | None]  # column, code, value
 
 
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a key that stands twice is raised as a KeyError."""
+    values = dict(found)
+    if len(values) != len(found):
+        names = [name for name, _ in found]
+        raise KeyError(next(name for name in names if names.count(name) > 1))
+    return values
+
+
+# Made once: a decoder a line would take most of the time.
+DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_constant)
+
+
 def read(
     path: Path, settings: DataSettings, required: Sequence[str], wanted: Sequence[str] | None
 ) -> RawTable:
@@ -51,10 +68,10 @@ def read(
     if torn:
         bad[-1]["code"] = "torn_row"
     frame, unread, integers = _frame(good, required, wanted, file)
-    known = settings.encoding == "utf-8"
+    placed = settings.encoding == "utf-8"
     return RawTable(
         file=file,
-        frame=frame if known else frame.with_columns(byte_offset=pl.lit(None, pl.Int64)),
+        frame=frame if placed else frame.with_columns(byte_offset=pl.lit(None, pl.Int64)),
         quarantine=faults.quarantine(pl.DataFrame(bad, schema=faults.SCHEMA), file),
         blank=blank,
         unread=unread,
@@ -76,19 +93,12 @@ def _object(  # noqa: PLR0911
     line: bytes, known: dict[str, str]
 ) -> tuple[dict[str, Any], Bad | None]:
     """The values of a line by our names, ids as texts; or why it has none."""
-    repeated: list[str] = []
-
-    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        values = dict(found)
-        if len(values) != len(found):
-            names = [name for name, _ in found]
-            repeated.extend(name for name in values if names.count(name) > 1)
-        return values
-
     try:
-        parsed = json.loads(line, object_pairs_hook=pairs, parse_constant=_no_constant)
+        parsed = DECODER.decode(line.decode("utf-8"))
         if b"\\ud" in line or b"\\uD" in line:
             json.dumps(parsed, ensure_ascii=False).encode("utf-8")
+    except KeyError as error:
+        return {}, (str(error.args[0]), "duplicate_key", None)
     except RecursionError:
         return {}, ("", "too_deep", None)
     except UnicodeEncodeError:
@@ -97,17 +107,13 @@ def _object(  # noqa: PLR0911
         return {}, ("", "bad_json", str(error))
     if not isinstance(parsed, dict):
         return {}, ("", "not_an_object", str(parsed))
-    values = {known.get(name, name): value for name, value in parsed.items()}
-    if repeated or len(values) != len(parsed):
-        return {}, (repeated[0] if repeated else "", "duplicate_key", None)
+    values: dict[str, Any] = {known.get(name, str(name)): value for name, value in parsed.items()}
+    if len(values) != len(parsed):
+        return {}, ("", "duplicate_key", None)
     for name in schemas.IDS:
         if type(values.get(name)) in NO_IDS:
             return {}, (name, "id_type", json.dumps(values[name]))
     return values, None
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is not JSON")
 
 
 def _frame(
