@@ -72,7 +72,7 @@ def softmax(
         raise ValueError("mask must be [P, C], or [G, C] with mask_rows [P]")
     if weights is None:
         weights = states.new_ones(count, dtype=torch.float32)
-    share = (weights / weights.sum().clamp(min=1e-30)).float()
+    share = (weights / weights.sum().clamp(min=1e-30)).to(states.dtype)
     targets = _Targets(target_index, share, log_q, mask, mask_rows)
     loss: Tensor = _Softmax.apply(states, candidates, temperature, targets)  # type: ignore[no-untyped-call]
     return loss
@@ -100,7 +100,7 @@ class _Softmax(torch.autograd.Function):
     def forward(
         ctx: Any, states: Tensor, candidates: Tensor, temperature: Tensor, targets: _Targets
     ) -> Tensor:
-        loss = torch.zeros((), device=states.device)
+        loss = states.new_zeros(())
         grad_states = torch.empty_like(states)
         grad_candidates = torch.zeros_like(candidates)
         step = max(1, BLOCK_SCORES // max(1, len(candidates)))

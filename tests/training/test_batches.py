@@ -1,0 +1,184 @@
+"""Windows, packing and batches: by hand, against a loop over users, and what must always hold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys.errors import InputFault
+from recsys.training import batches
+from recsys.training.batches import Batches, BatchSettings
+
+N = 30
+
+
+@dataclass(frozen=True)
+class Log:
+    offsets: npt.NDArray[np.int64]
+    items: npt.NDArray[np.int64]
+    events: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+
+
+def log(lengths: list[int], seed: int = 0) -> Log:
+    random = np.random.default_rng(seed)
+    total = sum(lengths)
+    return Log(
+        offsets=np.cumsum([0, *lengths]).astype(np.int64),
+        items=random.integers(0, N, total),
+        events=random.integers(1, 4, total),
+        times=1_000_000 + np.cumsum(random.integers(0, 100, total)),
+        weights=random.random(total).astype(np.float32) + 0.5,
+    )
+
+
+def made(history: Log, seed: int = 0, length: int = 4, **changes: object) -> Batches:
+    chosen = BatchSettings(**{"batch_events": 16, "negatives": 5, **changes})  # type: ignore[arg-type]
+    return Batches(history, N, length, chosen, seed)
+
+
+def test_golden_windows() -> None:
+    # User 0 has 6 events (rows 0 to 5), user 1 one, user 2 two (rows 7, 8); at most 3 inputs.
+    # User 0, from the end: inputs 2 3 4 with targets 3 4 5, then inputs 0 1 with targets 1 2.
+    offsets = np.array([0, 6, 7, 9])
+    users, starts, lengths = batches.windows(offsets, 3, "all")
+    assert users.tolist() == [0, 0, 2]
+    assert starts.tolist() == [2, 0, 7]
+    assert lengths.tolist() == [3, 2, 1]
+    users, starts, lengths = batches.windows(offsets, 3, "last")
+    assert (users.tolist(), starts.tolist(), lengths.tolist()) == ([0, 2], [2, 7], [3, 1])
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=8), st.integers(1, 7))
+def test_every_event_but_a_users_first_is_a_target_once(lengths: list[int], longest: int) -> None:
+    offsets = np.cumsum([0, *lengths])
+    users, starts, sizes = batches.windows(offsets, longest, "all")
+    targets = [start + 1 + step for start, size in zip(starts, sizes, strict=True)
+               for step in range(size)]  # fmt: skip
+    expected = [event for user, size in enumerate(lengths)
+                for event in range(offsets[user] + 1, offsets[user] + size)]  # fmt: skip
+    assert sorted(targets) == expected
+    assert all(0 < size <= longest for size in sizes)
+    assert (offsets[users] <= starts).all()
+    assert (starts + sizes < offsets[users + 1]).all()
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 100))
+def test_packing_keeps_every_window_and_the_budget(lengths: list[int], budget: int) -> None:
+    sizes = np.array(sorted(lengths, reverse=True))
+    plan = batches.packed(np.arange(len(sizes)), sizes, budget)
+    assert np.concatenate(plan).tolist() == list(range(len(sizes)))
+    assert all(len(batch) == 1 or len(batch) * sizes[batch[0]] <= budget for batch in plan)
+
+
+def test_a_batch_equals_a_loop_over_its_users() -> None:
+    history = log([9, 3, 1, 2, 7, 5])
+    for batch in made(history).epoch(0):
+        rows = batch.item_rows
+        for place, user in enumerate(batch.users.tolist()):
+            first, last = history.offsets[user], history.offsets[user + 1]
+            size = int(batch.mask[place].sum())
+            read = rows[batch.items[place, :size]].numpy()
+            # the window within this user's history, found by its times and items
+            end = int(history.times[first:last].max())
+            starts = [
+                start for start in range(first, last - size)
+                if np.array_equal(history.items[start : start + size], read)
+                and np.array_equal(history.events[start : start + size], batch.events[place, :size])
+                and torch.equal(
+                    rows[batch.targets[place, :size]],
+                    torch.from_numpy(history.items[start + 1 : start + size + 1]),
+                )
+            ]  # fmt: skip
+            assert starts, (user, end)
+            start = starts[0]
+            end = history.times[start + size]
+            assert batch.ages[place, :size].tolist() == list(
+                end - history.times[start : start + size]
+            )
+            np.testing.assert_allclose(
+                batch.weights[place, :size], history.weights[start + 1 : start + size + 1]
+            )
+            assert not batch.weights[place, size:].any()
+            assert not batch.mask[place, size:].any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 100), st.sampled_from(["in_batch", "mixed", "full"]))
+def test_an_epoch_has_every_target_once_and_each_candidate_once(seed: int, kind: str) -> None:
+    history = log([9, 3, 1, 2, 7, 5], seed)
+    known = set(history.items.tolist())
+    targets: list[int] = []
+    for batch in made(history, seed, candidates=kind).epoch(1):
+        rows = batch.item_rows.tolist()
+        assert rows == sorted(set(rows))
+        assert set(rows) <= known
+        targets += batch.item_rows[batch.targets[batch.mask]].tolist()
+        inside = set(batch.items[batch.mask].tolist()) | set(batch.targets[batch.mask].tolist())
+        match kind:
+            case "in_batch":
+                assert len(inside) == len(rows)
+            case "mixed":
+                assert len(rows) <= len(inside) + 5
+            case "full":
+                assert set(rows) == known
+                assert batch.log_q is None
+    first = set(history.offsets[:-1].tolist())
+    expected = [item for place, item in enumerate(history.items.tolist()) if place not in first]
+    assert sorted(targets) == sorted(expected)
+
+
+def test_the_same_seed_repeats_another_epoch_differs_and_any_start_agrees() -> None:
+    history = log([9, 3, 5, 2, 7, 5] * 4)
+
+    def rows(seed: int, epoch: int, start: int = 0) -> list[tuple[list[int], list[int]]]:
+        found = made(history, seed).epoch(epoch, start)
+        return [(batch.users.tolist(), batch.item_rows.tolist()) for batch in found]
+
+    assert rows(1, 2) == rows(1, 2)
+    assert rows(1, 2) != rows(1, 3)
+    assert rows(1, 2) != rows(2, 2)
+    for start in (0, 1, 5, len(rows(1, 2))):
+        assert rows(1, 2, start) == rows(1, 2)[start:]
+
+
+def test_batches_hold_windows_of_about_equal_length() -> None:
+    history = log([2, 5] * 40)
+    padded = sum(int((~batch.mask).sum()) for batch in made(history).epoch(0))
+    assert padded <= 16
+
+
+def test_golden_inclusion() -> None:
+    # 8 events of 2 users, one batch: 8 draws. Item 0 has 6 of 8 events, item 1 two. Of the 2 known
+    # items one is drawn as a negative: pi = 1 - (1 - in batch) * (1 - 1 / 2).
+    history = Log(
+        offsets=np.array([0, 4, 8]), items=np.array([0, 0, 1, 0, 0, 1, 0, 0]),
+        events=np.ones(8, np.int64), times=np.arange(8), weights=np.ones(8, np.float32),
+    )  # fmt: skip
+    (batch,) = made(history, negatives=1).epoch(0)
+    assert batch.log_q is not None
+    inside = np.array([1 - 0.25**8, 1 - 0.75**8])
+    np.testing.assert_allclose(batch.log_q, np.log(1 - (1 - inside) / 2), rtol=1e-5)
+    (batch,) = made(history, candidates="in_batch").epoch(0)
+    assert batch.log_q is not None
+    np.testing.assert_allclose(batch.log_q, np.log(inside), rtol=1e-5)
+
+
+def test_weights_can_be_ignored_and_nothing_to_learn_is_refused() -> None:
+    (batch,) = made(log([3]), event_weights=False).epoch(0)
+    assert batch.weights.tolist() == [[1, 1]]
+    with pytest.raises(InputFault, match="nothing to learn"):
+        made(log([1, 1, 0]))
+
+
+def test_leaving_an_epoch_early_ends_its_thread() -> None:
+    running = made(log([9] * 50)).epoch(0)
+    next(running)
+    running.close()
+    with pytest.raises(StopIteration):
+        next(running)

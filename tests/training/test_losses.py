@@ -1,0 +1,150 @@
+"""The softmax loss: by hand, against torch in float64, and its properties."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from recsys.training import losses
+
+
+def case(seed: int, positions: int = 7, candidates: int = 9, width: int = 4) -> dict[str, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    return {
+        "states": torch.randn(positions, width, generator=random, dtype=torch.float64),
+        "candidates": torch.randn(candidates, width, generator=random, dtype=torch.float64),
+        "target_index": torch.randint(0, candidates, (positions,), generator=random),
+        "temperature": torch.tensor(0.7, dtype=torch.float64),
+        "log_q": -torch.rand(candidates, generator=random, dtype=torch.float64) * 20,
+        "mask": torch.rand(positions, candidates, generator=random) < 0.4,
+        "weights": torch.rand(positions, generator=random, dtype=torch.float64) + 0.1,
+    }
+
+
+def oracle(
+    states: Tensor,
+    candidates: Tensor,
+    target_index: Tensor,
+    temperature: Tensor,
+    log_q: Tensor,
+    mask: Tensor,
+    weights: Tensor,
+) -> Tensor:
+    logits = states @ candidates.T / temperature - log_q
+    at_target = functional.one_hot(target_index, len(candidates)).bool()
+    logits = logits.masked_fill(mask & ~at_target, -torch.inf)
+    each = functional.cross_entropy(logits, target_index, reduction="none")
+    return (each * weights).sum() / weights.sum()
+
+
+def test_golden() -> None:
+    # Users (1, 0) and (0, 1); items a = (1, 0), b = (0, 1), c = (1, 1); temperature 1/2.
+    # Scores / temperature: 2 0 2 and 0 2 2. q = 1/2, 1/4, 1 adds log 2, log 4, 0, so that the
+    # exponentials are 2e^2 4 e^2 and 2 4e^2 e^2.
+    # First user, target a: log((2e^2 + 4 + e^2) / 2e^2).
+    # Second user, target c, b and c masked; a target is never masked: log((2 + e^2) / e^2).
+    square = math.e**2
+    first = math.log((3 * square + 4) / (2 * square))
+    second = math.log((2 + square) / square)
+    found = losses.softmax(
+        torch.tensor([[1.0, 0.0], [0.0, 1.0]]),
+        torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]),
+        torch.tensor([0, 2]),
+        torch.tensor(0.5),
+        torch.tensor([0.5, 0.25, 1.0]).log(),
+        torch.tensor([[False, False, False], [False, True, True]]),
+        torch.tensor([1.0, 3.0]),
+    )
+    assert found.item() == pytest.approx((first + 3 * second) / 4, abs=1e-6)
+
+
+def test_the_chain_hides_every_masked_item_but_the_target() -> None:
+    logits = losses.hide(torch.zeros(2, 3), torch.tensor([0, 2]), torch.ones(2, 3) > 0)
+    assert logits.tolist() == [[0, -math.inf, -math.inf], [-math.inf, -math.inf, 0]]
+
+
+@pytest.mark.parametrize("block", [1, 18, 1 << 20])
+def test_loss_and_gradients_equal_torch_in_float64(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "BLOCK_SCORES", block)
+    ours, theirs = case(3), case(3)
+    for arguments in (ours, theirs):
+        for name in ("states", "candidates", "temperature"):
+            arguments[name].requires_grad_()
+    found, expected = losses.softmax(**ours), oracle(**theirs)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0)
+    (3 * found).backward()
+    (3 * expected).backward()
+    for name in ("states", "candidates", "temperature"):
+        torch.testing.assert_close(ours[name].grad, theirs[name].grad, rtol=1e-6, atol=1e-7)
+
+
+def test_rows_of_a_shared_mask() -> None:
+    arguments = case(5)
+    rows = torch.tensor([2, 0, 0, 1, 2, 1, 1])
+    shared = arguments.pop("mask")[:3]
+    found = losses.softmax(**arguments, mask=shared, mask_rows=rows)
+    torch.testing.assert_close(found, losses.softmax(**arguments, mask=shared[rows]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 8), st.floats(-60, 0))
+def test_halving_q_adds_log_2_however_rare_the_item(seed: int, item: int, rarity: float) -> None:
+    arguments = case(seed)
+    log_q = arguments["log_q"].clone()
+    log_q[item] = rarity
+    halved = log_q.clone()
+    halved[item] -= math.log(2)
+    three = (arguments["states"], arguments["candidates"], arguments["temperature"])
+    change = losses.corrected(*three, halved) - losses.corrected(*three, log_q)
+    expected = torch.zeros_like(change)
+    expected[:, item] = math.log(2)
+    torch.testing.assert_close(change, expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.randoms(use_true_random=False))
+def test_the_order_of_candidates_and_positions_does_not_matter(seed: int, random: object) -> None:
+    arguments = case(seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    columns = torch.randperm(9, generator=generator)
+    rows = torch.randperm(7, generator=generator)
+    place = torch.empty_like(columns)
+    place[columns] = torch.arange(9)
+    moved = losses.softmax(
+        arguments["states"][rows],
+        arguments["candidates"][columns],
+        place[arguments["target_index"][rows]],
+        arguments["temperature"],
+        arguments["log_q"][columns],
+        arguments["mask"][rows][:, columns],
+        arguments["weights"][rows],
+    )
+    torch.testing.assert_close(moved, losses.softmax(**arguments))
+
+
+def test_a_sampled_sum_with_inclusion_probabilities_estimates_the_full_one() -> None:
+    # 20,000 samples of half the catalogue: the mean of sum exp(logit - log q) is the full sum
+    torch.manual_seed(0)
+    scores = torch.randn(1, 40, dtype=torch.float64)
+    q = torch.linspace(0.2, 0.9, 40, dtype=torch.float64)
+    drawn = torch.rand(20_000, 40) < q
+    ones = torch.ones(1, 1, dtype=torch.float64)
+    logits = losses.corrected(ones, scores.T, torch.tensor(1.0), q.log())
+    estimate = (drawn * logits.exp()).sum(1).mean()
+    assert estimate.item() == pytest.approx(scores.exp().sum().item(), rel=0.01)
+
+
+def test_weights_of_zero_and_shapes_that_do_not_fit() -> None:
+    arguments = case(1)
+    silent = {**arguments, "weights": torch.zeros(7)}
+    assert losses.softmax(**silent).item() == 0
+    for name in ("candidates", "target_index", "mask"):
+        with pytest.raises(ValueError, match=r"fit|mask"):
+            losses.softmax(**{**arguments, name: arguments[name][:, :2].T if name != "target_index"
+                              else arguments[name][:3]})  # fmt: skip

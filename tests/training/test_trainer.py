@@ -1,0 +1,258 @@
+"""Training runs: planted answers, exact resuming, a loss that is not finite, early stopping."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from recsys.errors import InputFault, MismatchFault
+from recsys.models import two_tower
+from recsys.models.item_features import ItemFeatures
+from recsys.models.two_tower import ModelSettings, TwoTower
+from recsys.training import checkpoints, trainer
+from recsys.training.trainer import FitResult, TrainingSettings
+
+N, USERS, LENGTH = 12, 40, 9
+
+
+@dataclass(frozen=True)
+class Log:
+    offsets: npt.NDArray[np.int64]
+    items: npt.NDArray[np.int64]
+    events: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+
+
+def log(items: npt.NDArray[np.int64]) -> Log:
+    users, length = items.shape
+    return Log(
+        offsets=np.arange(users + 1) * length,
+        items=items.ravel(),
+        events=np.ones(items.size, np.int64),
+        times=np.tile(np.arange(length) * 60, users),
+        weights=np.ones(items.size, np.float32),
+    )
+
+
+def cycles() -> npt.NDArray[np.int64]:
+    """Users walk round a fixed circle of all items, each from a start of its own."""
+    circle = np.random.default_rng(7).permutation(N)
+    return circle[(np.arange(USERS)[:, None] + np.arange(LENGTH)) % N]
+
+
+def catalogue() -> ItemFeatures:
+    text = torch.randn(N, 3, generator=torch.Generator().manual_seed(0))
+    return ItemFeatures(("text",), {"text": text}, torch.ones(N, 2, dtype=torch.bool))
+
+
+def built(**users: Any) -> TwoTower:
+    chosen = ModelSettings.model_validate(
+        {"width": 16, "users": {"max_length": 6, "blocks": 1, "expansion": 2, **users}}
+    )
+    return two_tower.build(chosen, catalogue(), ("view",), 0)
+
+
+def chosen(batches: Mapping[str, Any] | None = None, **changes: Any) -> TrainingSettings:
+    return TrainingSettings.model_validate({
+        "epochs": 5, "patience": 99, "device": "cpu",
+        "batches": {"batch_events": 40, "negatives": 4, **(batches or {})},
+        "optimizer": {"warmup_steps": 3}, **changes,
+    })  # fmt: skip
+
+
+def recall_at_1(history: Log) -> Callable[[TwoTower], float]:
+    """Share of users whose last item is the first answer to the events before it."""
+    items = torch.from_numpy(history.items.reshape(-1, LENGTH))
+    times = torch.from_numpy(history.times.reshape(-1, LENGTH))
+
+    def measure(model: TwoTower) -> float:
+        with torch.no_grad():
+            vectors = model.items(catalogue())
+            ones = torch.ones(len(items), LENGTH - 1, dtype=torch.int64)
+            ages = times[:, -1:] - times[:, :-1]
+            users = model.user_vectors(vectors[items[:, :-1]], ones, ages, ones.bool())
+        return float(((users @ vectors.T).argmax(1) == items[:, -1]).float().mean())
+
+    return measure
+
+
+def quiet(metrics: Mapping[str, float], step: int) -> None:
+    pass
+
+
+def fitted(
+    model: TwoTower,
+    settings: TrainingSettings,
+    folder: Path | None = None,
+    resume: bool = False,
+    items: npt.NDArray[np.int64] | None = None,
+) -> FitResult:
+    history = log(cycles() if items is None else items)
+    measure = recall_at_1(history)
+    return trainer.fit(model, catalogue(), history, measure, settings, folder, quiet, resume)
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.mark.parametrize("candidates", ["in_batch", "mixed", "full"])
+@pytest.mark.parametrize("kind", ["transformer", "attention"])
+def test_a_planted_order_is_found(kind: str, candidates: str) -> None:
+    model = built(kind=kind)
+    settings = chosen({"candidates": candidates, "mask_history": False}, epochs=25)
+    result = fitted(model, settings)
+    assert recall_at_1(log(cycles()))(model) > 0.95
+    assert np.mean(result.losses[-5:]) < np.mean(result.losses[:5])
+
+
+def test_shuffled_targets_fall_to_chance() -> None:
+    random = np.random.default_rng(0)
+    noise = random.integers(0, N, (USERS * 5, LENGTH))
+    model = built()
+    fitted(model, chosen(epochs=3), items=noise)
+    fresh = log(random.integers(0, N, (2000, LENGTH)))
+    # chance is 1 / 12 = .083; four standard deviations of 2,000 draws are .025
+    assert recall_at_1(fresh)(model) == pytest.approx(1 / N, abs=0.03)
+
+
+@pytest.mark.parametrize("stop", [1, 7, 30, 45])
+def test_a_stopped_and_resumed_run_ends_with_the_same_bits(tmp_path: Path, stop: int) -> None:
+    batches = {"batch_events": 48}
+    straight, resumed = built(dropout=0.2), built(dropout=0.2)
+    whole = fitted(straight, chosen(batches, epochs=9), tmp_path / "a")
+    assert whole.step > 60
+    assert whole.finished
+    first = fitted(resumed, chosen(batches, epochs=9, stop_after_steps=stop), tmp_path / "b")
+    assert not first.finished
+    assert first.step == stop
+    resumed = built(dropout=0.2)
+    torch.manual_seed(99)  # the process that resumes has another past
+    second = fitted(
+        resumed, chosen(batches, epochs=9, checkpoint_steps=7), tmp_path / "b", resume=True
+    )
+    assert second.losses == whole.losses
+    assert second.epochs == whole.epochs
+    assert second.best_epoch == whole.best_epoch
+    for name, weight in straight.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
+def test_resuming_a_finished_run_gives_its_model_and_trains_no_more(tmp_path: Path) -> None:
+    model, again = built(), built()
+    whole = fitted(model, chosen(epochs=2), tmp_path)
+    repeated = fitted(again, chosen(epochs=2), tmp_path, resume=True)
+    assert repeated.losses == whole.losses
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name]), name
+
+
+def test_resuming_skips_a_damaged_newest_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    straight, resumed = built(), built()
+    fitted(straight, chosen(), tmp_path / "a")
+    settings = chosen(checkpoint_steps=4, stop_after_steps=14)
+    fitted(built(), settings, tmp_path / "b")
+    (tmp_path / "b" / "step-00000014" / checkpoints.TENSORS).write_bytes(b"")
+    (tmp_path / "b" / "step-00000999").mkdir()
+    fitted(resumed, chosen(), tmp_path / "b", resume=True)
+    assert capsys.readouterr().err.count("is skipped") == 2
+    for name, weight in straight.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
+def test_other_settings_model_or_data_are_not_resumed(tmp_path: Path) -> None:
+    fitted(built(), chosen(stop_after_steps=3), tmp_path)
+    with pytest.raises(MismatchFault, match=r"training\.seed: 1 instead of 0"):
+        fitted(built(), chosen(seed=1), tmp_path, resume=True)
+    with pytest.raises(MismatchFault, match=r"model\.users\.heads: 1 instead of 2"):
+        fitted(built(heads=1), chosen(), tmp_path, resume=True)
+    with pytest.raises(MismatchFault, match="data"):
+        fitted(built(), chosen(), tmp_path, resume=True, items=cycles()[::-1])
+
+
+def test_starting_anew_removes_older_checkpoints(tmp_path: Path) -> None:
+    fitted(built(), chosen(stop_after_steps=20), tmp_path)
+    fitted(built(), chosen(stop_after_steps=3), tmp_path)
+    found = checkpoints.newest(tmp_path)
+    assert found is not None
+    assert found.values["result"]["step"] == 3
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(tmp_path: Path) -> None:
+    model = built()
+    fitted(model, chosen(stop_after_steps=7), tmp_path)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    features = catalogue()
+    features.values["text"][5, 1] = torch.inf
+    history = log(cycles())
+    with pytest.raises(InputFault, match="not finite") as fault:
+        trainer.fit(
+            model, features, history, recall_at_1(history), chosen(), tmp_path, quiet, resume=True
+        )
+    assert fault.value.where.startswith("step 7, histories of the users with rows ")
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, before[name]), name
+    found = checkpoints.newest(tmp_path)
+    assert found is not None
+    assert all(torch.isfinite(value.float()).all() for value in found.tensors.values())
+
+
+def test_training_stops_after_patience_and_keeps_the_best_epoch() -> None:
+    metrics = iter([0.1, 0.5, float("nan"), 0.5, 0.9])
+    states = []
+
+    def validate(model: TwoTower) -> float:
+        assert not model.training
+        states.append({name: value.clone() for name, value in model.state_dict().items()})
+        return next(metrics)
+
+    model = built()
+    result = trainer.fit(
+        model, catalogue(), log(cycles()), validate, chosen(patience=2), None, quiet
+    )
+    assert result.best_epoch == 1
+    assert result.best_metric == 0.5
+    assert len(result.epochs) == 4
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, states[1][name]), name
+
+
+def test_reports_and_the_global_generator(tmp_path: Path) -> None:
+    seen: list[tuple[int, set[str]]] = []
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    history = log(cycles())
+    result = trainer.fit(
+        built(), catalogue(), history, recall_at_1(history), chosen(epochs=1), None,
+        lambda metrics, step: seen.append((step, set(metrics))),
+    )  # fmt: skip
+    assert torch.equal(torch.get_rng_state(), before)
+    assert seen[0] == (1, {"loss", "events"})
+    assert seen[-1] == (result.step, {"epoch_loss", "validation"})
+    assert result.epochs[0].loss == pytest.approx(np.mean(result.losses))
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_the_gpu_finds_the_planted_order_too() -> None:
+    model = built()
+    history = log(cycles())
+    measure = recall_at_1(history)
+    settings = chosen({"mask_history": False}, epochs=25, device="cuda")
+
+    def validate(trained: TwoTower) -> float:
+        value = measure(trained.cpu())
+        trained.cuda()
+        return value
+
+    trainer.fit(model, catalogue(), history, validate, settings, None, quiet)
+    assert measure(model.cpu()) > 0.95
