@@ -1,4 +1,4 @@
-"""Histories as flat arrays: what each user did, in order; for training, evaluation and the night."""
+"""Histories as flat arrays: what each user did, in order. Read by all that looks at users."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
