@@ -1,50 +1,76 @@
-"""Item popularity as arrays: time-decayed counts, and the chance to be among a batch's candidates.
+"""How popular items are: decayed counts for lists, log inclusion probabilities for the loss.
 
-numpy only: training imports it where nothing heavier is installed.
+Called by the training batches (logQ), the reranker and the popular fallback list. numpy only.
 """
 
 import numpy as np
 import numpy.typing as npt
 
+DAY_SECONDS = 86_400
+Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-DAY_SECONDS = 86_400.0
 
 
 def decayed(
-    items: Integers, times: Integers, n_items: int, at_seconds: float, half_life_days: float
+    items: Rows,
+    times: Rows,
+    n_items: int,
+    at_seconds: float,
+    half_life_days: float,
+    weights: npt.NDArray[np.floating] | None = None,
 ) -> Floats:
-    """Events per item, each worth `0.5 ** (age / half life)`; events not before `at` count nothing.
+    """Popularity of each item at a moment: an event counts half as much per half-life of its age.
 
     Args:
-        items: `[E]` item rows.
-        times: `[E]` epoch seconds.
+        items: item row of each event `[E]`.
+        times: epoch seconds of each event `[E]`.
         n_items: N.
-        at_seconds: the moment that ages are measured at, epoch seconds.
-        half_life_days: age at which an event counts half, days.
+        at_seconds: the moment; later events are the future and count nothing.
+        half_life_days: above 0; infinity counts all past events alike.
+        weights: of the events `[E]`; None counts each as 1.
 
     Returns:
-        `[N]`.
+        float64 `[N]`.
+
+    Raises:
+        ValueError: the half-life is not above 0.
     """
+    if not half_life_days > 0:
+        raise ValueError(f"half_life_days must be above 0, not {half_life_days}")
     age_days = (at_seconds - times) / DAY_SECONDS
-    past = age_days > 0
-    worth = np.exp2(-age_days[past] / half_life_days)
-    return np.bincount(items[past], weights=worth, minlength=n_items).astype(np.float64)
+    value = np.where(age_days >= 0, np.exp2(-np.maximum(age_days, 0) / half_life_days), 0.0)
+    if weights is not None:
+        value = value * weights
+    return np.bincount(items, weights=value, minlength=n_items).astype(np.float64)
 
 
-def log_inclusion(counts: Floats, draws: int) -> Floats:
-    """Log probability that an item is drawn at least once: `log(1 - (1 - p) ** draws)`.
+def log_inclusion(counts: npt.NDArray[np.number], draws: int) -> Floats:
+    """Log probability that an item is among `draws` independent draws by `counts`.
 
-    p is the item's share of `counts`. This is the q of the logQ correction for candidates that are
-    the distinct items of a batch (Yi et al., 2019, with inclusion instead of frequency). Computed
-    without cancellation, also for items so rare that 1 - p rounds to 1; never clipped.
+    q = 1 - (1 - p)^draws with p = counts / sum, the correction of in-batch candidates (Yi et al.,
+    2019, "Sampling-bias-corrected neural modeling"). Exact for the rarest items: nothing is
+    clipped, so halving a small p takes log 2 from log q.
 
     Args:
-        counts: `[N]` events per item; 0 gives minus infinity.
-        draws: events of a batch, at least 1.
+        counts: events per item `[N]`, none negative.
+        draws: how often an item is drawn for a batch, at least 1.
+
+    Returns:
+        float64 `[N]`, at most 0; minus infinity where the count is 0.
+
+    Raises:
+        ValueError: no counts, a negative or infinite one, or `draws` below 1.
     """
-    total = counts.sum()
-    share = counts / total if total > 0 else np.zeros_like(counts)
+    numbers = np.asarray(counts, dtype=np.float64)
+    total = float(numbers.sum())
+    if not (total > 0 and np.isfinite(total) and bool((numbers >= 0).all())):
+        raise ValueError("counts must be finite, none negative, and not all 0")
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, not {draws}")
     with np.errstate(divide="ignore"):
-        inclusion: Floats = np.log(-np.expm1(draws * np.log1p(-share)))
-    return inclusion
+        # log of the chance of never being drawn; then log(1 - exp(missed)) on its stable side
+        missed = draws * np.log1p(-numbers / total)
+        rare = np.log(-np.expm1(missed))
+        frequent = np.log1p(-np.exp(missed))
+    chosen: Floats = np.where(missed > -np.log(2.0), rare, frequent)
+    return chosen
