@@ -16,9 +16,6 @@ class EngineSettings(Section):
     """How the work over user buckets is spread."""
 
     processes: int = Field(1, ge=1, le=256, description="local processes; 1 runs in this one")
-    buckets: int = Field(
-        8, ge=1, le=4096, description="user buckets; the unit of work and of resuming"
-    )
 
 
 def map_buckets(

@@ -1,0 +1,122 @@
+"""From a model to lists: everything that one moment's lists need, put together once.
+
+    recommender = prepare(model, features, shop, at_seconds, settings, reranker)
+    ranked = recommender.lists(histories, k=10)
+
+Validation, evaluation, the night and a notebook all make their lists here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from recsys.evaluation.lists import RowSets, row_sets
+from recsys.models.item_features import ItemFeatures
+from recsys.models.two_tower import TwoTower
+from recsys.serving import candidates, index, reranking, vectors
+from recsys.serving.candidates import Candidates, CandidateSettings
+from recsys.serving.index import Index, IndexSettings
+from recsys.serving.reranking import ItemTerms, Ranked, Reranker, RerankSettings
+from recsys.settings import Section
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Vectors = npt.NDArray[np.float32]
+
+
+class ListSettings(Section):
+    """How lists are made from vectors."""
+
+    index: IndexSettings = Field(IndexSettings(), description="nearest-neighbour index")
+    candidates: CandidateSettings = Field(
+        CandidateSettings(), description="what reaches the reranker"
+    )
+    rerank: RerankSettings = Field(RerankSettings(), description="the terms of a list's score")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What the lists of one moment know besides the model.
+
+    Attributes:
+        eligible: bool `[N]`: available, not blocked, and already there.
+        items, times: `[E]` rows and epoch seconds of all events, for popularity.
+        created_seconds: `[N]` when items appeared, NaN where unknown.
+        checksum: of the catalogue's vocabulary.
+    """
+
+    eligible: Mask
+    items: Rows
+    times: Rows
+    created_seconds: Floats
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """Everything that one moment's lists need; make it with `prepare`."""
+
+    model: TwoTower
+    item_vectors: Vectors
+    index: Index
+    exact: Index | None
+    terms: ItemTerms
+    reranker: Reranker
+    at_seconds: float
+    settings: ListSettings
+
+    def candidates(self, histories: vectors.Events) -> Candidates:
+        """The best items of each user before the reranker."""
+        users = vectors.of_users(self.model, self.item_vectors, histories, self.at_seconds)
+        seen = None if self.settings.candidates.repeats else seen_items(histories)
+        count = self.settings.candidates.count
+        return candidates.find(self.index, users, seen, self.exact, count)
+
+    def lists(self, histories: vectors.Events, k: int) -> Ranked:
+        """`[U, k]` items of each user, with scores and their terms.
+
+        Args:
+            histories: events before the moment, of users with at least one event.
+            k: places per list, at most `candidates.count`.
+        """
+        temperature = float(self.model.temperature)
+        found = self.candidates(histories)
+        return reranking.rerank(found, temperature, self.terms, self.reranker, k)
+
+
+def prepare(
+    model: TwoTower,
+    features: ItemFeatures,
+    shop: Shop,
+    at_seconds: float,
+    settings: ListSettings,
+    reranker: Reranker | None = None,
+) -> Recommender:
+    """Item vectors, index and score terms for one moment.
+
+    Args:
+        model: in evaluation mode.
+        features: of all N items.
+        shop: what else is known.
+        at_seconds: the moment, epoch seconds.
+        settings: of lists.
+        reranker: fitted weights; None lists by similarity alone.
+    """
+    every = vectors.of_items(model, features)
+    rows = np.flatnonzero(shop.eligible)
+    built = index.build(every[rows], rows, shop.checksum, settings.index)
+    chosen = settings.rerank if reranker is None else reranker.settings
+    terms = reranking.item_terms(shop.items, shop.times, shop.created_seconds, at_seconds, chosen)
+    if reranker is None:
+        zeros = (0.0,) * len(terms.names)
+        reranker = Reranker(("similarity", *terms.names), (1.0, *zeros), chosen)
+    exact = candidates.exact_twin(every[rows], built)
+    return Recommender(model, every, built, exact, terms, reranker, at_seconds, settings)
+
+
+def seen_items(histories: vectors.Events) -> RowSets:
+    """The distinct items of each user."""
+    return row_sets(histories.offsets, histories.items)

@@ -1,0 +1,97 @@
+"""Item and user vectors of a trained model, in blocks of bounded memory.
+
+Called by validation, evaluation, the night and the explorer: the one place where towers are run to
+make lists.
+"""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recsys.models.item_features import ItemFeatures
+from recsys.models.two_tower import TwoTower
+
+Rows = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+ITEMS_PER_BLOCK = 4096
+EVENTS_PER_BLOCK = 16_384
+
+
+class Events(Protocol):
+    """Histories as arrays; `recsys.data.histories.Histories` is one."""
+
+    @property
+    def offsets(self) -> Rows: ...
+    @property
+    def items(self) -> Rows: ...
+    @property
+    def events(self) -> Rows: ...
+    @property
+    def times(self) -> Rows: ...
+
+
+@torch.inference_mode()
+def of_items(model: TwoTower, features: ItemFeatures) -> Vectors:
+    """Vectors `[N, D]` of all items of `features`, by a model in evaluation mode."""
+    device = next(model.parameters()).device
+    blocks = [
+        model.items(features.gather(torch.arange(start, stop)).to(device)).cpu()
+        for start, stop in _blocks(len(features), ITEMS_PER_BLOCK)
+    ]
+    width = model.settings.width
+    return torch.cat(blocks).numpy() if blocks else np.zeros((0, width), np.float32)
+
+
+@torch.inference_mode()
+def of_users(model: TwoTower, items: Vectors, histories: Events, at_seconds: float) -> Vectors:
+    """Vectors `[U, D]` of all users: their last state; zeros for users without events.
+
+    Args:
+        model: in evaluation mode.
+        items: `[N, D]` of `of_items`.
+        histories: events before the moment; their items are rows of `items`.
+        at_seconds: the moment that the lists are for, epoch seconds.
+    """
+    device = next(model.parameters()).device
+    table = torch.from_numpy(items).to(device)
+    longest = model.settings.users.max_length
+    lengths = np.minimum(np.diff(histories.offsets), longest)
+    result = np.zeros((len(lengths), items.shape[1]), np.float32)
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    start = 0
+    while start < len(order):
+        # the longest of a block stands at its end, so look ahead from its beginning
+        size = max(1, EVENTS_PER_BLOCK // int(lengths[order[min(start + 63, len(order) - 1)]]))
+        users = order[start : start + min(size, 64)]
+        start += len(users)
+        result[users] = _last_states(model, table, histories, users, lengths[users], at_seconds)
+    return result
+
+
+def _last_states(
+    model: TwoTower,
+    table: torch.Tensor,
+    histories: Events,
+    users: Rows,
+    lengths: Rows,
+    at_seconds: float,
+) -> Vectors:
+    place = np.arange(lengths.max())
+    mask = place < lengths[:, None]
+    events = np.where(mask, histories.offsets[users + 1][:, None] - lengths[:, None] + place, 0)
+    ages = np.where(mask, int(at_seconds) - histories.times[events], 0)
+    device = table.device
+    state = model.user_vectors(
+        table[torch.from_numpy(histories.items[events]).to(device)],
+        torch.from_numpy(np.where(mask, histories.events[events], 0)).to(device),
+        torch.from_numpy(ages).to(device),
+        torch.from_numpy(mask).to(device),
+    )
+    return state.cpu().numpy()
+
+
+def _blocks(count: int, size: int) -> list[tuple[int, int]]:
+    return [(start, min(start + size, count)) for start in range(0, count, size)]
