@@ -5,6 +5,7 @@ import polars as pl
 from recsys.data import faults, time_range, timestamps
 from recsys.data.raw import RawTable
 from recsys.data.settings import DataSettings
+from recsys.errors import InputFault
 
 REQUIRED = ("user_id", "item_id", "timestamp")
 KNOWN = (*REQUIRED, "event", "weight")
@@ -31,6 +32,8 @@ def typed(
         InputFault: the times as a whole are in another unit, or have no stated unit or zone.
     """
     raw = table.frame
+    for name in ("event", "weight", *settings.extra_columns):
+        _check_plain(raw, name, table.file)
     times = timestamps.parse(raw["timestamp"], settings, table.file)
     times = time_range.check_range(times, settings, now_seconds, table.file)
     frame = raw.select(
@@ -59,6 +62,14 @@ def typed(
     kept = frame.filter(~bad)
     columns = [name for name in KNOWN if name in raw.columns]
     return kept, _quarantine(raw.filter(bad), marked.filter(bad), columns, table.file)
+
+
+def _check_plain(raw: pl.DataFrame, name: str, file: str) -> None:
+    if name in raw.columns and (raw.schema[name].is_nested() or raw.schema[name] == pl.Binary):
+        raise InputFault(
+            f"{name} holds no plain values", value=str(raw.schema[name]), where=f"{file}: {name}",
+            fix="write texts or numbers",
+        )  # fmt: skip
 
 
 def _event(raw: pl.DataFrame, settings: DataSettings) -> pl.Expr:

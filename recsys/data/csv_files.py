@@ -34,7 +34,7 @@ def read(
     starts = csv_quotes.row_starts(data, settings.delimiter, file)
     names = csv_head.names(data[: starts[1] if len(starts) > 1 else None], settings, required, file)
     header = 0 if settings.no_header else 1
-    chosen, unread = schemas.choose(names, wanted)
+    chosen, unread = schemas.choose(names, wanted, file)
     body = data if header == 0 else memoryview(data)[starts[1] if len(starts) > 1 else len(data) :]
     frame, bad = _parse(body, names, chosen, settings, file)
     if frame.height + len(bad) != len(starts) - header:

@@ -27,6 +27,7 @@ CODES: dict[str, tuple[str, str, str]] = {
     "duplicate_key": ("a key stands twice", "each key once", "keep one of them"),
     "not_an_object": ("not a JSON object", "one JSON object a line", "mend the line"),
     "too_deep": ("nested too deeply", "flat JSON objects", "mend the line"),
+    "not_a_value": ("a list", "a text or a number", "write one value"),
     "bad_unicode": ("half a surrogate pair", "valid Unicode", "mend the producer"),
     "empty_id": ("an empty id", "a text that is not blank", "mend the producer"),
     "control_character": ("a control character", "printable ids", "mend the producer"),

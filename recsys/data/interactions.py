@@ -76,8 +76,13 @@ def ingest(
         accounting=_accounting(parts, every, usable, kept, verified),
         filtered=dict(reasons.iter_rows()),
         warnings=warnings,
-        integer_ids=frozenset.intersection(*(part.integer_ids for part in parts)),
+        integer_ids=_integer_ids(parts),
     )
+
+
+def _integer_ids(parts: list["_Part"]) -> frozenset[str]:
+    kinds = [part.integer_ids for part in parts if part.read]
+    return frozenset.intersection(*kinds) if kinds else frozenset()
 
 
 @dataclass(frozen=True)
@@ -201,7 +206,7 @@ def _noticed(parts: list[_Part]) -> list[str]:
         )
     for name in ("user_id", "item_id"):
         numbers = [part.file for part in parts if name in part.integer_ids]
-        texts = [part.file for part in parts if name not in part.integer_ids]
+        texts = [part.file for part in parts if part.read and name not in part.integer_ids]
         if numbers and texts:
             lines.append(
                 f"{TABLE}: {name} is a number in {numbers[0]} and a text in {texts[0]}; "

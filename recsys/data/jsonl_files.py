@@ -113,6 +113,9 @@ def _object(  # noqa: PLR0911
     for name in schemas.IDS:
         if type(values.get(name)) in NO_IDS:
             return {}, (name, "id_type", json.dumps(values[name]))
+    for name in ("timestamp", "event", "weight"):
+        if isinstance(values.get(name), list):
+            return {}, (name, "not_a_value", json.dumps(values[name]))
     return values, None
 
 
@@ -128,11 +131,9 @@ def _frame(
             f"{len(names):,} different keys", value=", ".join(names[:5]), where=file,
             fix=f"write the same keys in every line (at most {MOST_KEYS:,})",
         )  # fmt: skip
+    chosen, unread = schemas.choose(names if good else required, wanted, file)
     if good:
-        schemas.check_names(names, required, file)
-    else:
-        names = list(required)
-    chosen, unread = schemas.choose(names, wanted)
+        schemas.check_names(chosen, required, file)
     columns = {name: _column(name, [values.get(name) for _, _, values in good]) for name in chosen}
     integers = frozenset(
         name

@@ -25,17 +25,16 @@ def read(
             that are neither texts nor whole numbers.
     """
     file = label(path, settings)
-    _check_ends(path, file)
     try:
+        _check_ends(path, file)
         frame, unread = _table(path, settings, required, wanted, file)
-    except (InputFault, KeyboardInterrupt, SystemExit, MemoryError):
+    except (InputFault, OSError, KeyboardInterrupt, SystemExit, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno is None:
+            raise _damaged(error, file) from None
         raise
     except BaseException as error:
         # A damaged footer makes some libraries panic with exceptions outside Exception.
-        raise InputFault(
-            f"the Parquet file is damaged: {type(error).__name__}: {str(error)[:200]}",
-            where=file, fix="upload it again",
-        ) from None  # fmt: skip
+        raise _damaged(error, file) from None
     integers = frozenset(
         name for name in schemas.IDS if name in frame.columns and frame.schema[name].is_integer()
     )
@@ -53,6 +52,13 @@ def read(
         unread=unread,
         integer_ids=integers,
     )
+
+
+def _damaged(error: BaseException, file: str) -> InputFault:
+    return InputFault(
+        f"the Parquet file is damaged: {type(error).__name__}: {str(error)[:200]}",
+        where=file, fix="upload it again",
+    )  # fmt: skip
 
 
 def _check_ends(path: Path, file: str) -> None:
@@ -102,7 +108,7 @@ def _table(
         known = ours(settings)
         names = [known.get(name, name) for name in theirs]
         schemas.check_names(names, required, file)
-        chosen, unread = schemas.choose(names, wanted)
+        chosen, unread = schemas.choose(names, wanted, file)
         read = [theirs[names.index(name)] for name in chosen]
         table: pa.Table = parquet.read(columns=read, use_threads=True)
     table.validate(full=True)

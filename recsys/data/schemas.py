@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Sequence
+from pathlib import PurePath
 
 import polars as pl
 
-from recsys.data.raw import RawTable
+from recsys.data.raw import PLACE, RawTable
 from recsys.errors import InputFault
 
 IDS = ("user_id", "item_id")
@@ -22,11 +23,6 @@ def check_names(names: Sequence[str], required: Sequence[str], file: str) -> Non
         raise InputFault(
             "a column name stands twice", value=", ".join(twice), where=f"{file}:1",
             fix="rename one of the columns (data.names may have renamed one, too)",
-        )  # fmt: skip
-    if reserved := sorted({"row", "byte_offset"} & set(names)):
-        raise InputFault(
-            "a column has a name that the reader needs", value=reserved[0], where=f"{file}:1",
-            fix="rename the column",
         )  # fmt: skip
     if "" in names:
         raise InputFault(
@@ -46,9 +42,20 @@ def check_names(names: Sequence[str], required: Sequence[str], file: str) -> Non
         )  # fmt: skip
 
 
-def choose(names: Sequence[str], wanted: Sequence[str] | None) -> tuple[list[str], tuple[str, ...]]:
-    """Splits `names` into those to read and those nobody wants."""
+def choose(
+    names: Sequence[str], wanted: Sequence[str] | None, file: str
+) -> tuple[list[str], tuple[str, ...]]:
+    """Splits `names` into those to read and those nobody wants.
+
+    Raises:
+        InputFault: a column to read has a name that the reader gives to its own.
+    """
     chosen = [name for name in names if wanted is None or name in wanted]
+    if reserved := sorted(set(PLACE) & set(chosen)):
+        raise InputFault(
+            "a column has a name that the reader needs", value=reserved[0], where=f"{file}:1",
+            fix="rename the column",
+        )  # fmt: skip
     return chosen, tuple(name for name in names if name not in chosen)
 
 
@@ -58,7 +65,8 @@ def compare(first: RawTable, other: RawTable) -> None:
     Raises:
         InputFault: names both parts and the column.
     """
-    if first.file.endswith(".parquet") != other.file.endswith(".parquet") or "jsonl" in other.file:
+    ending = _ending(first.file)
+    if ending == ".jsonl" or ending != _ending(other.file):
         return  # JSON objects name their keys one by one: an absent key is an absent value
     places = f"{first.file} and {other.file}"
     differing = set(first.columns) ^ set(other.columns)
@@ -92,3 +100,7 @@ def kind(name: str, dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
         return "a text"
     return str(dtype)
+
+
+def _ending(file: str) -> str:
+    return PurePath(file.removesuffix(".gz").removesuffix(".zst")).suffix

@@ -87,6 +87,13 @@ class DataSettings(Section):
         16, ge=1, le=9999, description="Into how many parts the users are split (by hash)."
     )
 
+    @field_validator("delimiter")
+    @classmethod
+    def _usable_delimiter(cls, value: str) -> str:
+        if not value.isascii() or value.isalnum() or value in '"\r\n\0.-+':
+            raise ValueError("one ASCII sign such as , ; | or a tab")
+        return value
+
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:

@@ -42,9 +42,7 @@ def load(path: Path, settings: DataSettings) -> bytes:
     except OSError as error:
         if error.errno is None:  # pyarrow reports damage as an OSError without a number
             raise _damaged(file, str(error)) from None
-        raise InputFault(
-            f"the file cannot be read: {error.strerror}", where=file, fix="mend the permissions"
-        ) from None
+        raise
     if not data:
         raise InputFault("the file is empty (0 bytes)", where=file, fix="upload it again")
     kind = looks_like(data)

@@ -11,7 +11,7 @@ from pathlib import Path
 from recsys.data import csv_files, jsonl_files, parquet_files, schemas
 from recsys.data.raw import RawTable, label
 from recsys.data.settings import DataSettings
-from recsys.errors import InputFault
+from recsys.errors import InputFault, ResourceFault
 
 ENDINGS = (".parquet", ".csv", ".jsonl", ".csv.gz", ".csv.zst", ".jsonl.gz", ".jsonl.zst")
 
@@ -57,8 +57,21 @@ def read(
         wanted: columns to read; None reads all. Others are listed in `RawTable.unread`.
 
     Raises:
-        InputFault: the file is unreadable, too large, not what its name says, or lacks a column.
+        InputFault: the file is damaged, too large, not what its name says, or lacks a column.
+        ResourceFault: the file may not be read.
     """
+    try:
+        return _read(path, settings, required, wanted)
+    except OSError as error:
+        raise ResourceFault(
+            f"the file cannot be read: {error.strerror}", where=label(path, settings),
+            fix="mend the permissions or the disk",
+        ) from None  # fmt: skip
+
+
+def _read(
+    path: Path, settings: DataSettings, required: Sequence[str], wanted: Sequence[str] | None
+) -> RawTable:
     match path.name.removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]:
         case "csv":
             return csv_files.read(path, settings, required, wanted)

@@ -12,7 +12,7 @@ import pytest
 
 from recsys.data import interactions
 from recsys.data.settings import DataSettings
-from recsys.errors import InputFault
+from recsys.errors import InputFault, ResourceFault
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
 TIME = "2026-08-01T10:03:11Z"
@@ -198,6 +198,8 @@ JSONL = [
     ("B08", '{"a":' + "[" * 20_000 + "]" * 20_000 + "}\n" + GOOD, {}, 1, [(1, "too_deep")], 0),
     ("B09", f"\n{GOOD}null\n\n", {}, 1, [(3, "not_an_object")], 2),
     ("list id", line(item_id=["i1"]) + GOOD, {}, 1, [(1, "id_type")], 0),
+    ("list event", line(event=["view"]) + GOOD + line(user_id="u2", event="cart"), {}, 1,
+     [(1, "not_a_value"), (2, "unknown_event")], 0),
     ("null id", line(item_id=None) + GOOD, {}, 1, [(1, "empty_id")], 0),
     ("surrogate", GOOD.replace("u1", "\\ud800") + GOOD, {}, 1, [(1, "bad_unicode")], 0),
     ("5,0", line(weight="5,0") + line(weight=2), {}, 1, [(1, "bad_weight")], 0),
@@ -369,3 +371,23 @@ def test_c08_units_and_zones_of_datetimes(tmp_path: Path, unit: str) -> None:
 def test_c09_parquet_without_rows(tmp_path: Path) -> None:
     events().clear().write_parquet(tmp_path / "interactions.parquet")
     assert "0 events" in ingest(tmp_path).warnings[0]
+
+
+def test_nested_extra_columns_are_refused(tmp_path: Path) -> None:
+    events(page=[["a"], ["b"]]).write_parquet(tmp_path / "interactions.parquet")
+    with pytest.raises(InputFault, match="page holds no plain values"):
+        ingest(tmp_path, extra_columns=["page"])
+
+
+@pytest.mark.parametrize("name", ["interactions.csv", "interactions.parquet"])
+def test_a_file_that_may_not_be_read_is_a_resource_fault(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events().write_parquet(tmp_path / name)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ResourceFault, match="Permission denied"):
+        ingest(tmp_path)
