@@ -1,4 +1,7 @@
-"""Histories as flat arrays: what each user did, in order. Read by all that looks at users."""
+"""Who did what, in which order, as arrays: the form in which training, serving and evaluation read.
+
+Built from cleaned interactions; a user owns a slice of every event array.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,133 +10,129 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys.vocabulary import Vocabulary
-
-Integers = npt.NDArray[np.int64]
+from recsys.data.interactions import ORDER
+from recsys.vocabulary import Rows, Vocabulary
 
 
 @dataclass(frozen=True)
 class Histories:
-    """Events of U users, user by user, each oldest first.
+    """Events of U users, sorted by user, then (time, sequence).
 
     Attributes:
-        user_ids: U ids.
-        offsets: `[U + 1]`: user u owns the events `offsets[u]:offsets[u + 1]`.
-        items: `[E]` item rows.
-        events: `[E]` event codes: position among the event names + 1.
-        times: `[E]` epoch seconds.
-        weights: `[E]` float32 event weights.
+        user_ids: `[U]`.
+        offsets: int64 `[U + 1]`; user u owns the events `offsets[u]:offsets[u + 1]`.
+        items: int64 `[E]`, item rows.
+        events: int64 `[E]`, codes: 0 unknown, else 1 + position among the sorted event names.
+        times: int64 `[E]`, epoch seconds, UTC.
+        weights: float32 `[E]`.
     """
 
     user_ids: tuple[str, ...]
-    offsets: Integers
-    items: Integers
-    events: Integers
-    times: Integers
+    offsets: Rows
+    items: Rows
+    events: Rows
+    times: Rows
     weights: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
+        """U, how many users there are, with or without events."""
         return len(self.user_ids)
 
-    @property
-    def lengths(self) -> Integers:
-        """`[U]` events per user."""
-        return np.diff(self.offsets)
 
-    @property
-    def users(self) -> Integers:
-        """`[E]` the user of each event."""
-        return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)
+def ordered(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows by (user_id, timestamp, sequence); what still ties keeps its order."""
+    return frame.sort([name for name in ORDER if name in frame.columns], maintain_order=True)
 
 
-def build(
-    frame: pl.DataFrame,
-    items: Vocabulary,
-    event_names: Sequence[str],
-    user_ids: Sequence[str] | None = None,
-) -> Histories:
-    """Histories of a cleaned log.
+def build(frame: pl.DataFrame, items: Vocabulary, event_names: Sequence[str]) -> Histories:
+    """Histories of all users of `frame`, who stand in the order of their ids.
 
     Args:
-        frame: user_id, item_id, timestamp, event, weight, sorted by (user_id, timestamp, sequence).
-        items: the catalogue's vocabulary; events on other items are left out.
-        event_names: event names in the order of their codes.
-        user_ids: the users and their order; those without events have empty histories. None takes
-            the users of the frame, sorted.
+        frame: cleaned interactions in any order: user_id, item_id, timestamp, event, weight.
+        items: catalogue ids. Events on other items are left out; their users stay.
+        event_names: names in any order; an event's code is 1 + its position among them sorted.
     """
-    chosen = sorted(frame["user_id"].unique()) if user_ids is None else user_ids
+    names = sorted(event_names)
     known = pl.DataFrame(
-        {"item_id": pl.Series(items.ids, dtype=pl.String), "item": np.arange(len(items))}
+        {"item_id": pl.Series(items.ids, dtype=pl.String), "item_row": range(len(items))},
+        schema_overrides={"item_row": pl.Int64},
     )
-    users = pl.DataFrame(
-        {"user_id": pl.Series(chosen, dtype=pl.String), "user": np.arange(len(chosen))}
+    codes = {name: code for code, name in enumerate(names, start=1)}
+    events = ordered(frame).join(known, on="item_id", how="left", maintain_order="left")
+    users = events["user_id"].unique(maintain_order=True)
+    here = events.filter(pl.col("item_row").is_not_null()).select(
+        "user_id",
+        "item_row",
+        event=pl.col("event").replace_strict(codes, default=0, return_dtype=pl.Int64),
+        time=pl.col("timestamp").dt.epoch("us") // 1_000_000,
+        weight=pl.col("weight").cast(pl.Float32),
     )
-    codes = {name: code for code, name in enumerate(event_names, start=1)}
-    rows = (
-        frame.with_row_index("order")
-        .join(known, on="item_id")
-        .join(users, on="user_id")
-        .sort("user", "order")
-        .select(
-            "user",
-            "item",
-            code=pl.col("event").replace_strict(codes, default=0, return_dtype=pl.Int64),
-            time=pl.col("timestamp").dt.epoch("s"),
-            weight=pl.col("weight").cast(pl.Float32),
-        )
-    )
-    lengths = np.bincount(rows["user"].to_numpy(), minlength=len(chosen))
+    sizes = here.group_by("user_id").len()
+    counted = users.to_frame().join(sizes, on="user_id", how="left", maintain_order="left")
     return Histories(
-        tuple(chosen),
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        rows["item"].to_numpy().astype(np.int64),
-        rows["code"].to_numpy().astype(np.int64),
-        rows["time"].to_numpy().astype(np.int64),
-        rows["weight"].to_numpy(),
+        user_ids=tuple(users),
+        offsets=_offsets(counted["len"].fill_null(0).to_numpy()),
+        items=here["item_row"].to_numpy(writable=True),
+        events=here["event"].to_numpy(writable=True),
+        times=here["time"].to_numpy(writable=True),
+        weights=here["weight"].to_numpy(writable=True),
     )
 
 
-def select(histories: Histories, users: npt.ArrayLike) -> Histories:
-    """The histories of some users (positions, or a bool mask over all), in that order."""
-    chosen = np.asarray(users)
-    if chosen.dtype == np.bool_:
-        chosen = np.flatnonzero(chosen)
-    lengths = histories.lengths[chosen]
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    places = np.repeat(histories.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
-    ids = tuple(histories.user_ids[int(user)] for user in chosen)
-    return _taken(histories, ids, offsets, places.astype(np.int64))
-
-
-def before(histories: Histories, at_seconds: float) -> Histories:
-    """The same users with only the events before a moment."""
-    return _filtered(histories, histories.times < at_seconds)
+def before(histories: Histories, cut_seconds: float) -> Histories:
+    """Only what happened before a moment. Every user stays, also with nothing left."""
+    return _kept(histories, histories.times < cut_seconds)
 
 
 def last(histories: Histories, count: int) -> Histories:
-    """The same users with only their newest `count` events."""
-    to_end = np.repeat(histories.offsets[1:], histories.lengths) - np.arange(len(histories.items))
-    return _filtered(histories, to_end <= count)
+    """The last `count` events of each user.
+
+    Raises:
+        ValueError: `count` is negative.
+    """
+    if count < 0:
+        raise ValueError(f"count must not be negative, not {count}")
+    ends = np.repeat(histories.offsets[1:], np.diff(histories.offsets))
+    return _kept(histories, np.arange(len(histories.items)) >= ends - count)
+
+
+def select(histories: Histories, user_ids: Sequence[str]) -> Histories:
+    """Histories of exactly these users in this order; unknown ones get an empty history."""
+    if tuple(user_ids) == histories.user_ids:
+        return histories
+    rows = Vocabulary(histories.user_ids).rows(user_ids)
+    known = rows >= 0
+    sizes = np.where(known, np.diff(histories.offsets, append=0)[rows], 0)
+    offsets = _offsets(sizes)
+    starts = np.where(known, histories.offsets[rows], 0)
+    events = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)
+    return Histories(
+        user_ids=tuple(user_ids),
+        offsets=offsets,
+        items=histories.items[events],
+        events=histories.events[events],
+        times=histories.times[events],
+        weights=histories.weights[events],
+    )
 
 
 def counts(histories: Histories, n_items: int) -> npt.NDArray[np.float64]:
-    """`[N]` events per item."""
+    """Events per item, float64 `[N]`; repeats count each time."""
     return np.bincount(histories.items, minlength=n_items).astype(np.float64)
 
 
-def _filtered(histories: Histories, kept: npt.NDArray[np.bool_]) -> Histories:
-    passed = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-    return _taken(histories, histories.user_ids, passed[histories.offsets], np.flatnonzero(kept))
+def _offsets(sizes: npt.NDArray[np.integer]) -> Rows:
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def _taken(
-    histories: Histories, ids: tuple[str, ...], offsets: Integers, places: Integers
-) -> Histories:
+def _kept(histories: Histories, keep: npt.NDArray[np.bool_]) -> Histories:
+    """The events where `keep`; all users."""
+    kept_before = _offsets(keep.astype(np.int64))
     return Histories(
-        ids,
-        offsets,
-        histories.items[places],
-        histories.events[places],
-        histories.times[places],
-        histories.weights[places],
+        user_ids=histories.user_ids,
+        offsets=kept_before[histories.offsets],
+        items=histories.items[keep],
+        events=histories.events[keep],
+        times=histories.times[keep],
+        weights=histories.weights[keep],
     )

@@ -1,0 +1,148 @@
+"""Histories: order, slices, and what selecting and cutting keep."""
+
+import datetime
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.data import histories
+from recsys.data.histories import Histories
+from recsys.vocabulary import Vocabulary
+
+Event = tuple[str, str, int]
+START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+START_SECONDS = int(START.timestamp())
+ITEMS = Vocabulary(["a", "b", "c"])
+
+
+def log(events: list[Event], kind: str = "view") -> pl.DataFrame:
+    """Interactions from (user, item, second); their order is the sequence."""
+    return pl.DataFrame(
+        {
+            "user_id": [user for user, _, _ in events],
+            "item_id": [item for _, item, _ in events],
+            "timestamp": [START + datetime.timedelta(seconds=second) for *_, second in events],
+            "event": [kind] * len(events),
+            "weight": [1.0] * len(events),
+            "sequence": list(range(len(events))),
+        },
+        schema={
+            "user_id": pl.String,
+            "item_id": pl.String,
+            "timestamp": pl.Datetime("us", "UTC"),
+            "event": pl.String,
+            "weight": pl.Float64,
+            "sequence": pl.Int64,
+        },
+    )
+
+
+def told(found: Histories) -> dict[str, list[tuple[int, int]]]:
+    """(item row, second) of each user's events."""
+    return {
+        user: list(
+            zip(
+                found.items[start:stop].tolist(),
+                (found.times[start:stop] - START_SECONDS).tolist(),
+                strict=True,
+            )
+        )
+        for user, start, stop in zip(
+            found.user_ids, found.offsets[:-1], found.offsets[1:], strict=True
+        )
+    }
+
+
+def test_build_by_hand() -> None:
+    # u2 comes first in the file, and u1's two events of second 5 keep their order (c, then a).
+    frame = log([("u2", "b", 9), ("u1", "c", 5), ("u1", "a", 5), ("u1", "b", 1)])
+    found = histories.build(frame, ITEMS, ["view"])
+    assert told(found) == {"u1": [(1, 1), (2, 5), (0, 5)], "u2": [(1, 9)]}
+    assert found.offsets.tolist() == [0, 3, 4]
+    assert len(found) == 2
+    assert [array.dtype for array in (found.items, found.events, found.times, found.weights)] == [
+        np.int64, np.int64, np.int64, np.float32,
+    ]  # fmt: skip
+
+
+def test_events_are_coded_by_their_sorted_names() -> None:
+    frame = pl.concat([log([("u", "a", 1)], "view"), log([("u", "a", 2)], "cart")])
+    frame = pl.concat([frame, log([("u", "a", 3)], "gone")])
+    found = histories.build(frame, ITEMS, ["view", "purchase", "cart"])
+    assert found.events.tolist() == [3, 1, 0]  # cart 1, purchase 2, view 3; unknown 0
+
+
+def test_unknown_items_go_and_their_users_stay() -> None:
+    found = histories.build(log([("u", "x", 1), ("v", "a", 2)]), ITEMS, ["view"])
+    assert told(found) == {"u": [], "v": [(0, 2)]}
+
+
+def test_fractions_of_a_second_are_cut_off() -> None:
+    frame = log([("u", "a", 1)]).with_columns(pl.col("timestamp") + pl.duration(milliseconds=999))
+    assert histories.build(frame, ITEMS, ["view"]).times.tolist() == [START_SECONDS + 1]
+    early = frame.with_columns(
+        pl.lit(datetime.datetime(1969, 12, 31, 23, 59, 59, 1, datetime.UTC)).alias("timestamp")
+    )
+    assert histories.build(early, ITEMS, ["view"]).times.tolist() == [-1]
+
+
+def test_nothing_at_all() -> None:
+    found = histories.build(log([]), ITEMS, ["view"])
+    assert (len(found), found.offsets.tolist()) == (0, [0])
+    assert histories.counts(found, 3).tolist() == [0, 0, 0]
+    assert told(histories.select(found, ["u"])) == {"u": []}
+
+
+def test_select_keeps_the_asked_order() -> None:
+    found = histories.build(
+        log([("u", "a", 1), ("v", "b", 2), ("w", "c", 3), ("w", "a", 4)]), ITEMS, ["view"]
+    )
+    chosen = histories.select(found, ["w", "nobody", "u"])
+    assert told(chosen) == {"w": [(2, 3), (0, 4)], "nobody": [], "u": [(0, 1)]}
+    assert told(histories.select(found, [])) == {}
+
+
+def test_counts_by_hand() -> None:
+    found = histories.build(log([("u", "a", 1), ("u", "a", 2), ("v", "c", 3)]), ITEMS, ["view"])
+    assert histories.counts(found, 4).tolist() == [2, 0, 1, 0]
+
+
+def test_last_refuses_negative_numbers() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        histories.last(histories.build(log([]), ITEMS, ["view"]), -1)
+
+
+events_strategy = st.lists(
+    st.tuples(st.sampled_from("uvwx"), st.sampled_from("abcd"), st.integers(0, 5)), max_size=30
+)
+
+
+@given(events_strategy, st.integers(0, 6), st.integers(0, 4))
+def test_against_plain_lists(events: list[Event], cut: int, count: int) -> None:
+    expected: dict[str, list[tuple[int, int]]] = {
+        user: [] for user in sorted({e[0] for e in events})
+    }
+    for user, item, second in sorted(events, key=lambda event: event[2]):  # Python's sort is stable
+        if item in ITEMS:
+            expected[user].append(("abc".index(item), second))
+    found = histories.build(log(events), ITEMS, ["view"])
+    assert told(found) == expected
+    assert told(histories.before(found, START_SECONDS + cut)) == {
+        user: [event for event in theirs if event[1] < cut] for user, theirs in expected.items()
+    }
+    assert told(histories.last(found, count)) == {
+        user: theirs[max(0, len(theirs) - count) :] for user, theirs in expected.items()
+    }
+    back = list(reversed(found.user_ids))
+    assert told(histories.select(found, back)) == expected
+
+
+@given(events_strategy, st.randoms(use_true_random=False))
+def test_the_order_of_the_files_rows_does_not_matter(events: list[Event], random: object) -> None:
+    frame = log(events)
+    mixed = frame.sample(fraction=1.0, shuffle=True, seed=random.randrange(100))  # type: ignore[attr-defined]
+    one, other = (histories.build(rows, ITEMS, ["view"]) for rows in (frame, mixed))
+    assert told(one) == told(other)

@@ -1,0 +1,201 @@
+"""Splits: which event goes where, and what is refused."""
+
+import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys import settings
+from recsys.data.splits import DAY_SECONDS, Split, SplitSettings, check_no_leak, split
+from recsys.errors import UsageFault
+
+START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+START_SECONDS = int(START.timestamp())
+MOVIELENS = Path(__file__).parents[3] / "shared/data/movielens-1m/interactions.parquet"
+
+
+def log(events: list[tuple[str, float]]) -> pl.DataFrame:
+    """Interactions from (user, day); item and sequence are the number of the row."""
+    return pl.DataFrame(
+        {
+            "user_id": [user for user, _ in events],
+            "item_id": [str(row) for row in range(len(events))],
+            "timestamp": [START + datetime.timedelta(days=day) for _, day in events],
+            "event": ["view"] * len(events),
+            "weight": [1.0] * len(events),
+            "sequence": range(len(events)),
+        },
+        schema_overrides={"timestamp": pl.Datetime("us", "UTC"), "sequence": pl.Int64},
+    )
+
+
+def parts(found: Split) -> dict[int, int]:
+    """The part of each row of the log, by its sequence."""
+    return dict(found.frame.select("sequence", "part").sort("sequence").iter_rows())
+
+
+def test_global_time_by_hand() -> None:
+    # End: just after day 20. Test from day 13 (+ 1 s), validation from day 6 (+ 1 s).
+    frame = log([("u", 0), ("u", 6), ("v", 6.5), ("v", 13), ("u", 13.5), ("w", 20)])
+    found = split(frame, SplitSettings())
+    assert parts(found) == {0: 0, 1: 0, 2: 1, 3: 1, 4: 2, 5: 2}
+    assert found.test_seconds == START_SECONDS + 13 * DAY_SECONDS + 1
+    test = found.window(2)
+    assert test.history["sequence"].to_list() == [0, 1, 2, 3]
+    assert test.relevant["sequence"].to_list() == [4, 5]
+    assert test.at_seconds == found.test_seconds
+    validation = found.window(1)
+    assert validation.history["sequence"].to_list() == [0, 1]
+    assert validation.relevant["sequence"].to_list() == [2, 3]
+    assert "part" not in validation.relevant.columns
+
+
+def test_a_stated_end_leaves_later_events_out() -> None:
+    frame = log([("u", 0), ("u", 1), ("u", 2), ("u", 2.5), ("u", 3)])
+    chosen = SplitSettings(end="2026-01-04", validation_days=1, test_days=1)
+    found = split(frame, chosen)
+    assert parts(found) == {0: 0, 1: 1, 2: 2, 3: 2}  # day 3 begins at the end
+    assert found.left_out == 1
+    same = split(frame, chosen.model_copy(update={"end": "2026-01-04T02:00+02:00"}))
+    assert same.end_seconds == found.end_seconds
+
+
+def test_an_event_at_a_cut_belongs_to_the_later_part() -> None:
+    frame = log([("u", 0), ("u", 1), ("u", 2), ("u", 2.9)])
+    found = split(frame, SplitSettings(end="2026-01-04", validation_days=1, test_days=1))
+    assert parts(found) == {0: 0, 1: 1, 2: 2, 3: 2}
+    close = frame.with_columns(pl.col("timestamp") - pl.duration(microseconds=1))
+    found = split(close, SplitSettings(end="2026-01-04", validation_days=1, test_days=1))
+    assert parts(found) == {0: 0, 1: 0, 2: 1, 3: 2}
+
+
+def test_leave_one_out_is_stable() -> None:
+    # All of u's events share one second: the file's order decides. v has too few events.
+    frame = log([("u", 5), ("u", 5), ("v", 1), ("u", 5), ("v", 2), ("u", 5)])
+    found = split(frame, SplitSettings(kind="leave_one_out"))
+    assert parts(found) == {0: 0, 1: 0, 2: 0, 3: 1, 4: 0, 5: 2}
+    assert found.window(2).history["sequence"].to_list() == [0, 1, 3, 2, 4]
+    assert found.window(2).relevant["sequence"].to_list() == [5]
+    assert found.window(1).relevant["sequence"].to_list() == [3]
+    mixed = split(
+        frame.sample(fraction=1, shuffle=True, seed=3), SplitSettings(kind="leave_one_out")
+    )
+    assert parts(mixed) == parts(found)
+
+
+def test_random_split_takes_a_tenth_of_each_user_twice() -> None:
+    frame = log([("u", day) for day in range(29)] + [("v", 1), ("v", 2), ("v", 3), ("w", 1)])
+    found = split(frame, SplitSettings(kind="random_80_10_10"))
+    sizes = found.frame.group_by("user_id", "part").len().sort("user_id", "part")
+    assert sizes.rows() == [
+        ("u", 0, 25), ("u", 1, 2), ("u", 2, 2), ("v", 0, 1), ("v", 1, 1), ("v", 2, 1), ("w", 0, 1),
+    ]  # fmt: skip
+    again = split(frame.reverse(), SplitSettings(kind="random_80_10_10"))
+    assert parts(again) == parts(found)
+    other = split(frame, SplitSettings(kind="random_80_10_10", seed=1))
+    assert parts(other) != parts(found)
+    assert set(found.window(2).history["sequence"]) == {
+        row for row, part in parts(found).items() if part == 0
+    }
+
+
+def test_only_two_parts_are_windows() -> None:
+    with pytest.raises(ValueError, match="not 0"):
+        split(log([("u", 0), ("u", 8), ("u", 20)]), SplitSettings()).window(0)
+
+
+@pytest.mark.parametrize(
+    ("days", "chosen", "named"),
+    [
+        ([0, 1, 2], {}, "training, validation"),
+        ([0, 20], {}, "validation"),
+        ([0, 1, 2, 30], {"end": "2026-01-20"}, "validation, test"),
+        ([0, 10, 20], {"end": "2027-01-01"}, "validation, test"),
+        ([0, 10, 20], {"end": "2025-01-01"}, "training, validation, test"),
+        ([0, 1], {"kind": "leave_one_out"}, "validation, test"),
+        ([0, 1], {"kind": "random_80_10_10"}, "validation, test"),
+    ],
+)
+def test_an_empty_part_is_named(days: list[float], chosen: dict[str, str], named: str) -> None:
+    with pytest.raises(UsageFault, match=f"nothing for {named}\n") as fault:
+        split(log([("u", day) for day in days]), SplitSettings.model_validate(chosen))
+    assert fault.value.fix
+    assert "split." in fault.value.where
+
+
+def test_no_events() -> None:
+    with pytest.raises(UsageFault, match="no events"):
+        split(log([]), SplitSettings())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "split.end=2026-3-1",
+        "split.end=2026-03-01T06:00",
+        "split.end=yesterday",
+        "split.test_days=0",
+        "split.validation_days=-1",
+        "split.kind=random",
+    ],
+)
+def test_settings_that_make_no_sense(bad: str) -> None:
+    class All(settings.Section):
+        split: SplitSettings = SplitSettings()
+
+    with pytest.raises(UsageFault, match=bad.partition("=")[0]):
+        settings.load(All, None, [bad])
+
+
+def test_a_leak_is_named() -> None:
+    window = split(log([("u", 0), ("u", 8), ("u", 20)]), SplitSettings()).window(2)
+    check_no_leak(window.at_seconds - 1, window, "test")
+    with pytest.raises(UsageFault, match=r"leak: .* test window") as fault:
+        check_no_leak(window.at_seconds, window, "test")
+    assert "2026-01-14" in str(fault.value)
+
+
+users_and_days = st.lists(
+    st.tuples(st.sampled_from("uvw"), st.floats(0, 30, allow_nan=False)), min_size=1, max_size=40
+)
+
+
+@given(users_and_days, st.sampled_from(["global_time", "leave_one_out", "random_80_10_10"]))
+def test_nothing_leaks_and_nothing_is_lost(events: list[tuple[str, float]], kind: str) -> None:
+    frame = log(events)
+    try:
+        found = split(frame, SplitSettings.model_validate({"kind": kind}))
+    except UsageFault:
+        return
+    assert sorted(found.frame["sequence"]) == sorted(frame["sequence"])
+    for part in (1, 2):
+        window = found.window(part)
+        known, relevant = set(window.history["sequence"]), set(window.relevant["sequence"])
+        assert relevant
+        assert not known & relevant
+        if kind == "global_time":
+            cut = datetime.datetime.fromtimestamp(window.at_seconds, datetime.UTC)
+            assert window.history["timestamp"].max() < cut <= window.relevant["timestamp"].min()  # type: ignore[operator]
+        if kind == "leave_one_out":
+            keys = {row: (time, row) for row, time in frame.select("sequence", "timestamp").rows()}
+            owner = dict(frame.select("sequence", "user_id").rows())
+            assert all(
+                keys[row] < keys[target]
+                for target in relevant
+                for row in known
+                if owner[row] == owner[target]
+            )
+
+
+@pytest.mark.skipif(not MOVIELENS.exists(), reason="../shared/data/movielens-1m is absent")
+def test_movielens_leave_one_out_targets_are_the_last_rows_of_each_user() -> None:
+    frame = pl.read_parquet(MOVIELENS).with_row_index("sequence").cast({"user_id": pl.String})
+    found = split(frame, SplitSettings(kind="leave_one_out"))
+    test = found.window(2).relevant
+    assert test.height == 6040
+    # the published order: a stable sort of the file by time, last row a user
+    last = frame.sort("timestamp", maintain_order=True).group_by("user_id").last().sort("user_id")
+    assert test["sequence"].to_list() == last["sequence"].to_list()
