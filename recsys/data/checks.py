@@ -41,17 +41,7 @@ def typed(
         _event(raw, settings).alias("event"),
         *(pl.col(name).cast(pl.String) for name in settings.extra_columns if name not in KNOWN),
     ).with_columns(_weight(raw, settings))  # fmt: skip
-    reasons = {
-        "user_id": _id_code("user_id"),
-        "item_id": _id_code("item_id"),
-        "timestamp": pl.lit(times["code"]),
-        "event": pl.when(~pl.col("event").is_in(list(settings.events)).fill_null(False)).then(
-            pl.lit("unknown_event")
-        ),
-        "weight": pl.when(~((pl.col("weight") >= 0) & pl.col("weight").is_finite())).then(
-            pl.lit("bad_weight")
-        ),
-    }
+    reasons = _reasons(settings, times)
     marked = frame.with_columns(
         code=pl.coalesce(*reasons.values()),
         column=pl.coalesce(
@@ -62,6 +52,19 @@ def typed(
     kept = frame.filter(~bad)
     columns = [name for name in KNOWN if name in raw.columns]
     return kept, _quarantine(raw.filter(bad), marked.filter(bad), columns, table.file)
+
+
+def _reasons(settings: DataSettings, times: pl.DataFrame) -> dict[str, pl.Expr]:
+    """Per column the code of what is wrong with its value, null where it is right."""
+    known = pl.col("event").is_in(list(settings.events)).fill_null(False)
+    usable = (pl.col("weight") >= 0) & pl.col("weight").is_finite()
+    return {
+        "user_id": _id_code("user_id"),
+        "item_id": _id_code("item_id"),
+        "timestamp": pl.lit(times["code"]),
+        "event": pl.when(~known).then(pl.lit("unknown_event")),
+        "weight": pl.when(~usable).then(pl.lit("bad_weight")),
+    }
 
 
 def _check_plain(raw: pl.DataFrame, name: str, file: str) -> None:

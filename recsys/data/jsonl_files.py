@@ -15,6 +15,7 @@ from recsys.errors import InputFault
 MOST_KEYS = 1000
 NO_IDS = (bool, float, list, dict)
 Bad = tuple[str, str, str | None]  # column, code, value
+Line = tuple[int, int, dict[str, Any]]  # number, byte offset, values
 
 
 def _no_constant(text: str) -> None:
@@ -50,7 +51,24 @@ def read(
             value=data[:60].decode("utf-8", "replace"),
             where=f"{file}:1", fix="write one object a line: jq -c '.[]' FILE > FILE.jsonl",
         )  # fmt: skip
-    good: list[tuple[int, int, dict[str, Any]]] = []
+    good, bad, blank = _lines(data, settings)
+    torn = bool(bad) and bad[-1]["code"] == "torn_row"
+    frame, unread, integers = _frame(good, required, wanted, file)
+    placed = settings.encoding == "utf-8"
+    return RawTable(
+        file=file,
+        frame=frame if placed else frame.with_columns(byte_offset=pl.lit(None, pl.Int64)),
+        quarantine=faults.quarantine(pl.DataFrame(bad, schema=faults.SCHEMA), file),
+        blank=blank,
+        unread=unread,
+        integer_ids=integers,
+        warnings=(f"{file}: the last row is cut: the file may be truncated",) if torn else (),
+    )
+
+
+def _lines(data: bytes, settings: DataSettings) -> tuple[list[Line], list[dict[str, Any]], int]:
+    """Objects of the good lines, quarantine rows of the bad ones, and how many are blank."""
+    good: list[Line] = []
     bad: list[dict[str, Any]] = []
     blank, offset, known = 0, 0, ours(settings)
     lines = data.split(b"\n")
@@ -64,20 +82,9 @@ def read(
         elif number < len(lines):
             blank += 1
         offset += len(line) + 1
-    torn = bool(bad) and bad[-1]["row"] == len(lines) and bad[-1]["code"] == "bad_json"
-    if torn:
+    if bad and bad[-1]["row"] == len(lines) and bad[-1]["code"] == "bad_json":
         bad[-1]["code"] = "torn_row"
-    frame, unread, integers = _frame(good, required, wanted, file)
-    placed = settings.encoding == "utf-8"
-    return RawTable(
-        file=file,
-        frame=frame if placed else frame.with_columns(byte_offset=pl.lit(None, pl.Int64)),
-        quarantine=faults.quarantine(pl.DataFrame(bad, schema=faults.SCHEMA), file),
-        blank=blank,
-        unread=unread,
-        integer_ids=integers,
-        warnings=(f"{file}: the last row is cut: the file may be truncated",) if torn else (),
-    )
+    return good, bad, blank
 
 
 def _refused(number: int, offset: int, line: bytes, fault: Bad) -> dict[str, Any]:
@@ -120,7 +127,7 @@ def _object(  # noqa: PLR0911
 
 
 def _frame(
-    good: list[tuple[int, int, dict[str, Any]]],
+    good: list[Line],
     required: Sequence[str],
     wanted: Sequence[str] | None,
     file: str,
@@ -176,4 +183,4 @@ def _texts(value: Any) -> list[str | None] | None:
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return str(value) if type(value) is int else json.dumps(value, ensure_ascii=False)
