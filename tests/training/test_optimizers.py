@@ -15,7 +15,8 @@ from recsys.training.optimizers import OptimizerSettings, RowWiseAdagrad
 
 
 def sparse(rows: list[int], values: Tensor, height: int) -> Tensor:
-    return torch.sparse_coo_tensor(torch.tensor([rows]), values, (height, values.shape[1]))
+    shape = (height, values.shape[1])
+    return torch.sparse_coo_tensor(torch.tensor([rows]), values, shape, check_invariants=True)
 
 
 def test_golden_row_wise_adagrad() -> None:

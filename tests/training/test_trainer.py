@@ -1,5 +1,7 @@
 """Training runs: planted answers, exact resuming, a loss that is not finite, early stopping."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +113,22 @@ def test_a_planted_order_is_found(kind: str, candidates: str) -> None:
     result = fitted(model, settings)
     assert recall_at_1(log(cycles()))(model) > 0.95
     assert np.mean(result.losses[-5:]) < np.mean(result.losses[:5])
+
+
+def test_bfloat16_finds_it_too() -> None:
+    model = built()
+    fitted(model, chosen({"mask_history": False}, epochs=25, precision="bfloat16"))
+    assert recall_at_1(log(cycles()))(model) > 0.95
+
+
+def test_training_needs_nothing_heavier_than_torch() -> None:
+    code = (
+        "import sys, recsys.training.trainer, recsys.models.saved;"
+        "print({'polars', 'pyarrow', 'faiss', 'transformers', 'timm', 'torchrec', 'mlflow'}"
+        " & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_shuffled_targets_fall_to_chance() -> None:
