@@ -1,0 +1,243 @@
+"""`recsys evaluate`: recall_at_k and the rest on the test window, beside baselines, with intervals."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines import encode, inputs, train
+from pipelines.inputs import Inputs
+from pipelines.runs import Run
+from pipelines.settings import Settings
+from pipelines.train import Model, Question
+from recsys import artefacts, durable, tracking
+from recsys.data import histories, splits
+from recsys.errors import UsageFault
+from recsys.evaluation import baselines, segments
+from recsys.evaluation.evaluate import Judgement, Segments, Shop, compare, judge
+from recsys.evaluation.lists import RowSets
+from recsys.evaluation.table import EvaluationTable
+from recsys.models.item_features import ItemFeatures
+from recsys.progress import track
+from recsys.serving import fallback, recommend
+from recsys.serving.recommend import Recommender
+from recsys.settings import fingerprint
+
+KIND = "evaluation"
+LISTS, MODEL = "lists", "model"
+Rows = npt.NDArray[np.int64]
+
+
+def run(settings: Settings, run: Run, without: list[str]) -> dict[str, Any]:
+    """Judges the live model on the test window; publishes and prints the table.
+
+    Args:
+        settings: all of them.
+        run: the record of this run.
+        without: modalities; for each the lists are also made with it hidden.
+
+    Raises:
+        InputFault: there is no model yet, or it is damaged.
+        UsageFault: no such modality; the test window is empty.
+    """
+    found = inputs.load(settings)
+    model = train.load(settings)
+    with run.timed("evaluate"), tracking.run(settings.tracking, settings.root, run.name) as tracker:
+        folder, table, facts = measure(settings, found, model, without)
+        tracker.metrics(
+            {metric: table.mean(LISTS, metric) for metric in table.metrics if "/" not in metric}
+        )
+        tracker.artefact(folder / "table.json")
+    return {
+        "text": as_text(table, facts, settings) + f"\nevaluation: {folder}",
+        "evaluation": str(folder),
+        "facts": facts,
+        **table.to_dict(),
+    }
+
+
+def measure(
+    settings: Settings, found: Inputs, model: Model, without: list[str]
+) -> tuple[Path, EvaluationTable, dict[str, Any]]:
+    """Lists of every system for the test window, judged and compared; published as an artefact."""
+    split = splits.split(found.log, splits.SplitSettings.model_validate(model.course["split"]))
+    asked = train.question(settings, found, split, splits.TEST)
+    past = split.window(splits.TEST).history
+    shop = found.shop(past, asked.at_seconds, today=False)
+    features = encode.item_features(settings, found, model.trained, model.attributes)
+    k = max(settings.evaluation.ks)
+    recommender = recommend.prepare(
+        model.towers, features, shop, asked.at_seconds, settings.lists, model.reranker
+    )
+    ranked = {LISTS: _lists(recommender, asked, k), MODEL: _model_alone(recommender, asked, k)}
+    for name in without:
+        hidden = recommend.prepare(
+            model.towers, _hidden(features, name), shop, asked.at_seconds, settings.lists,
+            model.reranker,
+        )  # fmt: skip
+        ranked[f"without {name}"] = _lists(hidden, asked, k)
+    ranked |= _baselines(settings, found.histories(settings, past), asked, recommender, k)
+    trained = found.histories(settings, split.part(splits.TRAIN))
+    counts = histories.counts(trained, len(found.vocabulary))
+    judged = _judged(settings, found, asked, ranked, counts, recommender, features)
+    table = compare(
+        judged, LISTS, np.random.default_rng(settings.evaluation.seed), settings.evaluation.draws
+    )
+    facts = _facts(asked, shop, model, settings)
+    return _publish(settings, found, model, table, facts), table, facts
+
+
+def as_text(table: EvaluationTable, facts: dict[str, Any], settings: Settings) -> str:
+    """The table for a terminal: the first K's main metrics, then recall by segment."""
+    k = settings.evaluation.ks[0]
+    main = [f"recall_at_{k}", f"ndcg_at_{k}", f"hit_rate_at_{k}", "mrr", f"map_at_{k}"]
+    main += [f"coverage_at_{k}", f"novelty_at_{k}", f"gini_at_{k}", f"popularity_share_at_{k}"]
+    parts = [metric for metric in table.metrics if metric.startswith(f"recall_at_{k}/")]
+    return (
+        f"test window from {facts['from']}, {facts['users']:,} users "
+        f"({facts['new_users']:,} without history), {facts['relevant']:,} relevant items; "
+        f"{facts['unlistable']:.1%} of them did not exist when the lists were made\n"
+        + table.to_text([metric for metric in main if metric in table.metrics])
+        + "\n"
+        + table.to_text(parts)
+    )
+
+
+def _lists(recommender: Recommender, asked: Question, k: int) -> Rows:
+    """The lists as they would be published: users without history get the popular ones."""
+    known = recommender.lists(asked.known, k).rows
+    return np.concatenate([known, _repeated(fallback.rows(recommender, k), len(asked.new))])
+
+
+def _model_alone(recommender: Recommender, asked: Question, k: int) -> Rows:
+    """Lists by similarity alone; users without history get the popular ones."""
+    known = recommender.candidates(asked.known).rows[:, :k]
+    return np.concatenate([known, _repeated(fallback.rows(recommender, k), len(asked.new))])
+
+
+def _baselines(
+    settings: Settings, past: histories.Histories, asked: Question, recommender: Recommender, k: int
+) -> dict[str, Rows]:
+    """Every baseline sees all that happened before the window, and lists what may be listed."""
+    fitted = baselines.fit_baselines(
+        past, len(recommender.item_vectors), asked.at_seconds, settings.evaluation.baselines
+    )
+    eligible = np.zeros(len(recommender.item_vectors), np.bool_)
+    eligible[recommender.index.rows] = True
+    everyone = _with_new(asked)
+    seen = recommend.seen_items(everyone)
+    if settings.lists.candidates.repeats:
+        seen = None
+    return {
+        name: baselines.recommend(baseline, everyone, seen, eligible, k)
+        for name, baseline in track(fitted.fitted.items(), "baselines", len(fitted.fitted))
+    }
+
+
+def _judged(
+    settings: Settings,
+    found: Inputs,
+    asked: Question,
+    ranked: dict[str, Rows],
+    counts: npt.NDArray[np.float64],
+    recommender: Recommender,
+    features: ItemFeatures,
+) -> dict[str, Judgement]:
+    everyone = _with_new(asked)
+    lengths = np.diff(everyone.offsets)
+    content = features.present[:, :-1].numpy()
+    parts = Segments(
+        segments.user_segments(lengths, settings.evaluation.segments),
+        segments.item_segments(counts, settings.evaluation.segments)
+        | {
+            name: mask
+            for name, mask in segments.modality_segments(features.names, content).items()
+            if 0 < mask.sum() < len(mask)
+        },
+    )
+    offsets = np.concatenate(
+        [asked.relevant.offsets, asked.relevant.offsets[-1] + asked.new.offsets[1:]]
+    )
+    relevant = RowSets(offsets, np.concatenate([asked.relevant.rows, asked.new.rows]))
+    shop = Shop(counts, None, recommender.item_vectors)
+    return {
+        name: judge(rows, relevant, settings.evaluation.ks, parts, shop)
+        for name, rows in ranked.items()
+    }
+
+
+def _facts(
+    asked: Question, shop: recommend.Shop, model: Model, settings: Settings
+) -> dict[str, Any]:
+    import datetime
+
+    relevant = np.concatenate([asked.relevant.rows, asked.new.rows])
+    return {
+        "from": datetime.datetime.fromtimestamp(asked.at_seconds, datetime.UTC).isoformat(),
+        "users": len(asked.known) + len(asked.new),
+        "new_users": len(asked.new),
+        "relevant": len(relevant),
+        "unlistable": float(1 - shop.eligible[relevant].mean()),
+        "model": model.folder.name,
+        "reranker": dict(zip(model.reranker.names, model.reranker.weights, strict=True)),
+        "ks": list(settings.evaluation.ks),
+    }
+
+
+def _publish(
+    settings: Settings, found: Inputs, model: Model, table: EvaluationTable, facts: dict[str, Any]
+) -> Path:
+    root = settings.root / "evaluations"
+    name = f"evaluation-{model.content}-{fingerprint(settings.evaluation)[:8]}"
+    parents = {"model": model.content, "interactions": found.interactions.name}
+    with artefacts.publishing(root, name, KIND, parents=parents) as staged:
+        durable.write_json(staged.folder / "table.json", {"facts": facts, **table.to_dict()})
+    return root / name
+
+
+def latest(settings: Settings, model: Model) -> dict[str, Any] | None:
+    """The newest evaluation's table if it is of this model, else None."""
+    root = settings.root / "evaluations"
+    if not artefacts.exists(root):
+        return None
+    folder, manifest = artefacts.current(root, KIND)
+    if manifest["parents"]["model"] != model.content:
+        return None
+    read: dict[str, Any] = json.loads((folder / "table.json").read_text(encoding="utf-8"))
+    return read
+
+
+def _hidden(features: ItemFeatures, name: str) -> ItemFeatures:
+    """The same items without one modality; `id` hides the ids.
+
+    Raises:
+        UsageFault: there is no such modality.
+    """
+    names = (*features.names, "id")
+    if name not in names:
+        raise UsageFault(
+            "no such modality", value=name, where="--without", fix=f"one of {', '.join(names)}"
+        )
+    present = features.present.clone()
+    present[:, names.index(name)] = False
+    return ItemFeatures(features.names, features.values, present, features.table_rows)
+
+
+def _with_new(asked: Question) -> histories.Histories:
+    """All users of the window: those with a history, then those without."""
+    known = asked.known
+    ends = np.full(len(asked.new), known.offsets[-1], np.int64)
+    return histories.Histories(
+        (*known.user_ids, *asked.new_ids),
+        np.concatenate([known.offsets, ends]),
+        known.items,
+        known.events,
+        known.times,
+        known.weights,
+    )
+
+
+def _repeated(row: Rows, times: int) -> Rows:
+    return np.tile(row, (times, 1))

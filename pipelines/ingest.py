@@ -1,0 +1,97 @@
+"""`recsys ingest`: the dataset folder into a catalogue and cleaned buckets, all rows accounted."""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+from pipelines.runs import Run
+from pipelines.settings import Settings
+from recsys import artefacts, durable
+from recsys.data import buckets, catalogue, interactions, tables
+from recsys.data.interactions import FATES
+from recsys.errors import InputFault
+from recsys.progress import say
+from recsys.settings import fingerprint
+
+
+def run(settings: Settings, run: Run) -> dict[str, Any]:
+    """Reads catalogue and logs, checks them, publishes both; unchanged input is not read again.
+
+    Raises:
+        InputFault: input that cannot be trusted, or more bad rows than the settings allow.
+    """
+    with run.timed("ingest"):
+        shop = read_catalogue(settings)
+        log = read_log(settings, shop)
+    result = summary(shop, log)
+    run.facts["ingest"] = {key: value for key, value in result.items() if key != "text"}
+    for line in result["warnings"]:
+        say(f"warning: {line}")
+    return result
+
+
+def read_catalogue(settings: Settings) -> Path:
+    """Reads and publishes the catalogue; the same content keeps its version.
+
+    Media files are hashed every time, because a picture may change under its old name.
+    """
+    root = settings.root / "catalogue"
+    found = catalogue.read(settings.data, settings.catalogue, Path(settings.data.folder))
+    name = f"catalogue-{catalogue.fingerprint(found)}"
+    if not _reusable(root, name, "catalogue"):
+        catalogue.write(found, root, name)
+    artefacts.point(root, name)
+    return root / name
+
+
+def read_log(settings: Settings, shop: Path) -> Path:
+    """Cleans and publishes the interactions; the same files and rules keep their version."""
+    root = settings.root / "interactions"
+    paths = tables.find(Path(settings.data.folder), interactions.TABLE)
+    digest = hashlib.sha256(f"{fingerprint(settings.data)} {shop.name}".encode())
+    for path in paths:
+        digest.update(f"{path.name} {durable.sha256(path)}".encode())
+    name = f"log-{digest.hexdigest()[:16]}"
+    if not paths or not _reusable(root, name, buckets.KIND):
+        items = catalogue.load(shop).items["item_id"]
+        cleaned = interactions.ingest(settings.data, items, time.time())
+        buckets.write(root, name, cleaned, settings.data.buckets, {"catalogue": shop.name})
+    artefacts.point(root, name)
+    return root / name
+
+
+def summary(shop: Path, log: Path) -> dict[str, Any]:
+    """What went in, for people and machines."""
+    items = artefacts.read(shop, "catalogue", check=False)
+    events = artefacts.read(log, buckets.KIND, check=False)
+    accounting = events["accounting"]
+    total = {fate: sum(file[fate] for file in accounting.values()) for fate in ("read", *FATES)}
+    lines = [
+        f"{file}: {account['read']:,} rows = "
+        + " + ".join(f"{account[fate]:,} {fate}" for fate in FATES)
+        for file, account in accounting.items()
+    ]
+    counts = ", ".join(f"{value:,} {name}" for name, value in items["counts"].items())
+    return {
+        "text": "\n".join([f"catalogue: {counts}", *lines, f"log: {log}", f"catalogue: {shop}"]),
+        "catalogue": str(shop),
+        "log": str(log),
+        "items": items["counts"],
+        "rows": total,
+        "accounting": accounting,
+        "filtered": events["filtered"],
+        "warnings": [*items.get("warnings", []), *events["warnings"]],
+    }
+
+
+def _reusable(root: Path, name: str, kind: str) -> bool:
+    """Whether that version is there and undamaged."""
+    if name not in artefacts.versions(root):
+        return False
+    try:
+        artefacts.read(root / name, kind)
+    except InputFault as error:
+        say(f"{root / name} is made again: {error}")
+        return False
+    return True

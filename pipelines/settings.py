@@ -1,0 +1,66 @@
+"""All settings of the project, each section from the room that it sets."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from recsys.data.catalogue import CatalogueSettings
+from recsys.data.settings import DataSettings
+from recsys.data.splits import SplitSettings
+from recsys.engine import EngineSettings
+from recsys.evaluation.baselines import BaselineSettings
+from recsys.evaluation.segments import SegmentSettings
+from recsys.features.settings import FeatureSettings
+from recsys.models.two_tower import ModelSettings
+from recsys.serving.recommend import ListSettings
+from recsys.settings import Section
+from recsys.tracking import TrackingSettings
+from recsys.training.settings import TrainingSettings
+
+
+class EvaluationSettings(Section):
+    """What `evaluate` measures."""
+
+    ks: tuple[int, ...] = Field((10, 20, 50), min_length=1, description="list lengths to judge at")
+    baselines: BaselineSettings = Field(BaselineSettings(), description="what stands beside")
+    segments: SegmentSettings = Field(SegmentSettings(), description="where segments begin")
+    draws: int = Field(1000, ge=100, description="bootstrap samples of an interval")
+    seed: int = Field(0, ge=0, description="of the bootstrap")
+
+
+class NightlySettings(Section):
+    """What is published."""
+
+    k: int = Field(20, ge=1, le=10_000, description="places of a list")
+    similar: int = Field(20, ge=0, le=1000, description="similar items per item; 0 for none")
+    blocked: tuple[str, ...] = Field((), description="item ids that must never be listed")
+    valid_hours: float = Field(72.0, gt=0, description="age at which lists count as expired")
+    keep: int = Field(14, ge=1, description="releases that are kept")
+    show_ids: bool = Field(False, description="real user ids in the report's examples")
+
+
+class Settings(Section):
+    """Everything; a TOML file says only what differs from the defaults."""
+
+    work: str = Field("work/sample", min_length=1, description="folder for all that is made")
+    data: DataSettings = Field(DataSettings(), description="the dataset folder and its rules")
+    catalogue: CatalogueSettings = Field(CatalogueSettings(), description="items and media")
+    split: SplitSettings = Field(SplitSettings(), description="train, validation and test")
+    features: FeatureSettings = Field(FeatureSettings(), description="encoders of each modality")
+    model: ModelSettings = Field(ModelSettings(), description="the two towers")
+    train: TrainingSettings = Field(TrainingSettings(), description="how they are trained")
+    lists: ListSettings = Field(ListSettings(), description="index, candidates, reranker")
+    evaluation: EvaluationSettings = Field(EvaluationSettings(), description="offline metrics")
+    nightly: NightlySettings = Field(NightlySettings(), description="what is published")
+    engine: EngineSettings = Field(EngineSettings(), description="processes")
+    tracking: TrackingSettings = Field(TrackingSettings(), description="MLflow")
+
+    @property
+    def root(self) -> Path:
+        """The work folder."""
+        return Path(self.work)
+
+    @property
+    def event_names(self) -> tuple[str, ...]:
+        """Event names in the order of their codes."""
+        return tuple(sorted(self.data.events))
