@@ -1,0 +1,68 @@
+"""Opening images that nobody vouches for: four formats, bounded size, one RGB path."""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from recsys.features.media import MediaFault, MediaLimits, check_size
+
+Pixels = npt.NDArray[np.uint8]
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+WHITE = (255, 255, 255)
+WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+
+
+def load(path: Path, limits: MediaLimits) -> Pixels:
+    """Decodes an image fully to RGB `[height, width, 3]`: first frame, upright, on white.
+
+    Formats outside JPEG, PNG, WEBP and GIF are never handed to their decoders, whatever the file
+    is called. Truncated files are refused, 16-bit ones scaled.
+
+    Raises:
+        MediaFault: unreadable, no image, or beyond the limits.
+    """
+    try:
+        size = path.stat().st_size
+        if size > limits.max_bytes:
+            raise MediaFault("too_many_bytes", f"{size:,} bytes, at most {limits.max_bytes:,}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise MediaFault("unreadable", str(error.strerror)) from None
+    if not content:
+        raise MediaFault("empty", "the file has no bytes")
+    return decode(content, limits)
+
+
+def decode(content: bytes, limits: MediaLimits) -> Pixels:
+    """As `load`, from bytes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                check_size(*image.size, limits)
+                image.load()
+                return np.asarray(_rgb(image), dtype=np.uint8)
+        except MediaFault:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise MediaFault("too_large", str(error)) from None
+        except Exception as error:  # Pillow's decoders raise many kinds, ValueError for zip bombs
+            raise MediaFault("not_an_image", f"{type(error).__name__}: {error}") from None
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Upright and on white; 16-bit greys are scaled to 8 bits instead of cut."""
+    upright = ImageOps.exif_transpose(image) or image
+    if upright.mode in WIDE_MODES:
+        wide = np.asarray(upright).astype(np.float64)
+        top = 65_535.0 if wide.max(initial=0) > 255 else 255.0
+        upright = Image.fromarray((wide.clip(0, top) * (255.0 / top)).round().astype(np.uint8))
+    if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
+        layered = upright.convert("RGBA")
+        ground = Image.new("RGBA", layered.size, (*WHITE, 255))
+        return Image.alpha_composite(ground, layered).convert("RGB")
+    return upright.convert("RGB")
