@@ -162,5 +162,5 @@ def publish(store: Store, batches: Iterable[Batch]) -> Store:
 
 
 def _vector_frame(keys: Sequence[str], vectors: Vectors, width: int) -> pl.DataFrame:
-    schema = {"key": pl.String, "vector": pl.Array(pl.Float32, width)}
+    schema = pl.Schema({"key": pl.String(), "vector": pl.Array(pl.Float32, width)})
     return pl.DataFrame({"key": list(keys), "vector": vectors.reshape(-1, width)}, schema=schema)
