@@ -48,6 +48,19 @@ CODES: dict[str, tuple[str, str, str]] = {
     "integer_range": ("a number of more than 64 bits", "64-bit numbers", "mend the producer"),
     "unknown_event": ("an unknown event", "the names in data.events", "add it to data.events"),
     "bad_weight": ("not a weight", "a finite number of 0 or more, as 4.5", "mend the row"),
+    "bad_price": ("not a price", "a number of 0 or more, as 1299.00", "mend the cell"),
+    "bad_available": ("neither yes nor no", "true, false, 1 or 0", "mend the cell"),
+    "media_too_long": ("too long a path", "1024 bytes, 255 a name", "rename the file"),
+    "media_control_character": ("a hidden character in a path", "printable", "rename the file"),
+    "media_backslash": ("a backslash in a path", "a / between names", "write /"),
+    "media_percent_encoded": ("an encoded path", "the path as it is", "decode it"),
+    "media_url": ("an address, not a path", "files in the dataset folder", "download it there"),
+    "media_absolute": ("an absolute path", "paths from the dataset folder", "write it from there"),
+    "media_home": ("a path from a home folder", "paths from the dataset folder", "move the file"),
+    "media_parent": ("a path with ..", "paths inside the dataset folder", "move the file there"),
+    "media_symlink_escape": ("a link out of the folder", "links inside it", "copy the file there"),
+    "media_not_a_file": ("not a file", "regular files", "name a file"),
+    "media_too_large": ("too large a file", "catalogue.max_media_bytes", "make it smaller"),
 }  # fmt: skip
 
 
