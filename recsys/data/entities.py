@@ -44,25 +44,34 @@ def parts(table: str, name: str, data: DataSettings) -> list[RawTable]:
                 "a column has a name that the reader needs", value=FILE, where=part.file,
                 fix="rename the column",
             )  # fmt: skip
+    _check_lists(found)
     return found
+
+
+def _check_lists(parts: list[RawTable]) -> None:
+    """Refuses parts of which one has lists where another has single values."""
+    seen: dict[str, tuple[bool, str]] = {}
+    for part in parts:
+        for name in part.columns:
+            column = part.frame[name]
+            if column.null_count() == column.len():
+                continue
+            is_list = isinstance(column.dtype, pl.List | pl.Array)
+            before, file = seen.setdefault(name, (is_list, part.file))
+            if before != is_list:
+                raise InputFault(
+                    f"parts of one table differ: {name!r} holds lists in one and single values in "
+                    "the other",
+                    where=f"{file} and {part.file}", fix="write all parts with the same types",
+                )  # fmt: skip
 
 
 def stacked(frames: list[pl.DataFrame], table: str) -> pl.DataFrame:
     """The parts' rows one below the other.
 
     Raises:
-        InputFault: a column is a list in one part and a single value in another, or the like.
+        InputFault: the types of a column do not go together.
     """
-    for frame in frames[1:]:
-        for name in frame.columns:
-            kinds = [other.schema.get(name) for other in (frames[0], frame)]
-            if None not in kinds and len({isinstance(kind, pl.List) for kind in kinds}) > 1:
-                raise InputFault(
-                    f"parts of one table differ: {name!r} is a list in one, a single value in "
-                    "another",
-                    where=" and ".join(str(part[FILE][0]) for part in (frames[0], frame)),
-                    fix="write all parts with the same types",
-                )
     try:
         return pl.concat(frames, how="diagonal_relaxed")
     except pl.exceptions.PolarsError as error:
