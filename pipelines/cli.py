@@ -1,4 +1,4 @@
-"""The `recsys` command: reads settings, runs one stage, prints results, maps faults to exit codes."""
+"""The `recsys` command: reads settings, runs one stage, prints results, ends with an exit code."""
 
 import contextlib
 import json

@@ -73,7 +73,7 @@ IMPORTS = (
 def diagnosis(error: str, fix: str) -> str:
     """The fix for an import that failed, from the last line of its traceback."""
     known = {
-        r"torchvision::nms does not exist": f"torchvision is built for CUDA, torch is not: {ON_CPU}",
+        r"torchvision::nms does not exist": f"torchvision is built for CUDA: {ON_CPU}",
         r"libnvidia-ml|libcuda": f"a CUDA build without a driver: {ON_CPU}",
         r"undefined symbol": f"built for another torch: {TOGETHER}",
         r"No module named": fix,
@@ -86,9 +86,7 @@ def diagnosis(error: str, fix: str) -> str:
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info >= (3, 11):
-        return Finding("python", "ok", version)
-    return Finding("python", "fail", version, "use Python 3.11 or newer")
+    return Finding("python", "ok", version)
 
 
 def _torch() -> Finding:

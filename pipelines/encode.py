@@ -146,7 +146,8 @@ def _vectors(store: Store, modality: Modality, items: pl.DataFrame) -> tuple[Vec
     total = np.zeros((len(items), store.width), np.float32)
     np.add.at(total, rows, vectors[present])
     counts = np.bincount(rows, minlength=len(items))
-    return total / np.maximum(counts, 1)[:, None].astype(np.float32), counts > 0
+    mean = total / np.maximum(counts, 1)[:, None]
+    return mean.astype(np.float32), counts > 0
 
 
 def _ready_made(settings: Settings, found: Inputs) -> dict[str, tuple[Vectors, Mask]]:

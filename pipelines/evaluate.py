@@ -1,5 +1,6 @@
 """`recsys evaluate`: recall_at_k and the rest on the test window, beside baselines, with intervals."""
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def measure(
         )  # fmt: skip
         ranked[f"without {name}"] = _lists(hidden, asked, k)
     ranked |= _baselines(settings, found.histories(settings, past), asked, recommender, k)
-    trained = found.histories(settings, split.part(splits.TRAIN))
+    trained = found.histories(settings, split.frame.filter(pl.col("part") == splits.TRAIN))
     counts = histories.counts(trained, len(found.vocabulary))
     judged = _judged(settings, found, asked, ranked, counts, recommender, features)
     table = compare(
@@ -127,9 +128,8 @@ def _baselines(
     eligible = np.zeros(len(recommender.item_vectors), np.bool_)
     eligible[recommender.index.rows] = True
     everyone = _with_new(asked)
-    seen = recommend.seen_items(everyone)
-    if settings.lists.candidates.repeats:
-        seen = None
+    repeats = settings.lists.candidates.repeats
+    seen = None if repeats else recommend.seen_items(everyone)
     return {
         name: baselines.recommend(baseline, everyone, seen, eligible, k)
         for name, baseline in track(fitted.fitted.items(), "baselines", len(fitted.fitted))
@@ -171,8 +171,6 @@ def _judged(
 def _facts(
     asked: Question, shop: recommend.Shop, model: Model, settings: Settings
 ) -> dict[str, Any]:
-    import datetime
-
     relevant = np.concatenate([asked.relevant.rows, asked.new.rows])
     return {
         "from": datetime.datetime.fromtimestamp(asked.at_seconds, datetime.UTC).isoformat(),

@@ -13,9 +13,11 @@ from recsys import artefacts
 from recsys.data import buckets, catalogue, histories, splits
 from recsys.data.histories import Histories
 from recsys.data.splits import Split
+from recsys.errors import InputFault, UsageFault
 from recsys.serving.recommend import Shop
 from recsys.vocabulary import Vocabulary
 
+BOTH = frozenset({"user_id", "item_id"})
 Floats = npt.NDArray[np.float64]
 
 
@@ -29,6 +31,7 @@ class Inputs:
         vocabulary: item ids in row order.
         log: cleaned interactions, sorted by (user_id, timestamp, sequence).
         catalogue, interactions: their folders.
+        whole: which of user_id and item_id are whole numbers outside.
     """
 
     items: pl.DataFrame
@@ -37,6 +40,7 @@ class Inputs:
     log: pl.DataFrame
     catalogue: Path
     interactions: Path
+    whole: frozenset[str]
 
     def split(self, settings: Settings) -> Split:
         """The log's train, validation and test parts."""
@@ -45,6 +49,35 @@ class Inputs:
     def histories(self, settings: Settings, frame: pl.DataFrame) -> Histories:
         """Histories of the users of `frame`."""
         return histories.build(frame, self.vocabulary, settings.event_names)
+
+    @property
+    def integer_ids(self) -> dict[str, bool]:
+        """Which id columns of published files are whole numbers outside."""
+        return {
+            "user_id": "user_id" in self.whole,
+            "item_id": "item_id" in self.whole,
+            "similar_item_id": "item_id" in self.whole,
+        }
+
+    def newest_seconds(self) -> int:
+        """Epoch seconds of the newest event.
+
+        Raises:
+            InputFault: there is none.
+        """
+        newest = self.log["timestamp"].dt.epoch("s").max()
+        if not isinstance(newest, int):
+            raise InputFault("the log holds no events", where="interactions", fix="ingest a log")
+        return newest
+
+    def before(self, at_seconds: int) -> pl.DataFrame:
+        """The log before a moment."""
+        return self.log.filter(pl.col("timestamp").dt.epoch("us") < at_seconds * 1_000_000)
+
+    def people(self, past: pl.DataFrame) -> pl.Series:
+        """Everyone who gets a list: all users of the table, and all with an event; sorted."""
+        known = [] if self.users is None else [self.users["user_id"]]
+        return pl.concat([*known, past["user_id"]]).unique().sort()
 
     def created_seconds(self) -> Floats:
         """`[N]` when items appeared, NaN where unknown."""
@@ -88,7 +121,7 @@ def load(settings: Settings) -> Inputs:
         InputFault: ingest has not run, or an artefact is damaged.
     """
     shop, _ = artefacts.current(settings.root / "catalogue", "catalogue")
-    log, _ = artefacts.current(settings.root / "interactions", buckets.KIND)
+    log, facts = artefacts.current(settings.root / "interactions", buckets.KIND)
     found = catalogue.load(shop)
     return Inputs(
         found.items,
@@ -97,6 +130,8 @@ def load(settings: Settings) -> Inputs:
         buckets.read_all(log),
         shop,
         log,
+        frozenset(facts["integer_ids"]) & (frozenset() if found.item_id_type == "str" else BOTH)
+        | (frozenset(facts["integer_ids"]) & {"user_id"}),
     )
 
 
@@ -109,8 +144,6 @@ def moment(date: str, newest_seconds: int) -> tuple[datetime.date, int]:
     Raises:
         UsageFault: no such date; or the day lies before the log or far after it.
     """
-    from recsys.errors import UsageFault
-
     newest = datetime.datetime.fromtimestamp(newest_seconds, datetime.UTC).date()
     try:
         day = datetime.date.fromisoformat(date) if date else newest + datetime.timedelta(days=1)

@@ -1,4 +1,4 @@
-"""`recsys train`: two towers on the training part, a reranker on the validation part, a model folder."""
+"""`recsys train`: towers on the training part, a reranker on the validation part, a model folder."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from pipelines.settings import Settings
 from recsys import artefacts, durable, tracking
 from recsys.data import histories as histories_module
 from recsys.data.histories import Histories
-from recsys.data.splits import VALIDATION, Split
+from recsys.data.splits import TRAIN, VALIDATION, Split
 from recsys.errors import InputFault
 from recsys.evaluation.lists import RowSets, row_sets
 from recsys.evaluation.metrics import match, recall_at_k
@@ -31,7 +31,7 @@ from recsys.settings import fingerprint
 from recsys.training import trainer
 from recsys.training.trainer import FitResult
 
-KIND = "model"
+KIND, ROOT = "model", "models"
 VALIDATION_K = 10
 
 
@@ -86,11 +86,9 @@ def question(settings: Settings, found: Inputs, split: Split, part: int) -> Ques
     past = found.histories(
         settings, window.history.filter(pl.col("user_id").is_in(wanted.user_ids))
     )
-    place = {user: row for row, user in enumerate(wanted.user_ids)}
-    rows = np.array([place[user] for user in past.user_ids], dtype=np.int64)
-    new = np.setdiff1d(np.arange(len(wanted)), rows)
-    with_history = histories_module.select(wanted, rows)
-    without = histories_module.select(wanted, new)
+    known = set(past.user_ids)
+    with_history = histories_module.select(wanted, past.user_ids)
+    without = histories_module.select(wanted, [u for u in wanted.user_ids if u not in known])
     return Question(
         past,
         row_sets(with_history.offsets, with_history.items),
@@ -103,7 +101,7 @@ def question(settings: Settings, found: Inputs, split: Split, part: int) -> Ques
 def _train(
     settings: Settings, found: Inputs, split: Split, resume: bool, tracker: tracking.Tracker
 ) -> tuple[Path, FitResult]:
-    learned = found.histories(settings, split.part(0))
+    learned = found.histories(settings, split.frame.filter(pl.col("part") == TRAIN))
     counts = histories_module.counts(learned, len(found.vocabulary))
     names = [found.vocabulary.ids[row] for row in np.flatnonzero(counts)]
     attributes = encode.fit_attributes(settings, found, counts > 0)

@@ -1,8 +1,7 @@
-"""Running one function over the user buckets: in this process or in spawned local processes."""
+"""Running one function over the user buckets: one after the other, or in threads."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from pydantic import Field
@@ -15,18 +14,19 @@ R = TypeVar("R")
 class EngineSettings(Section):
     """How the work over user buckets is spread."""
 
-    processes: int = Field(1, ge=1, le=256, description="local processes; 1 runs in this one")
+    threads: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="buckets worked on at once; torch and faiss thread by themselves",
+    )
 
 
 def map_buckets(
     function: Callable[[int], R], buckets: Sequence[int], settings: EngineSettings
 ) -> list[R]:
-    """`function` of every bucket, in the order of `buckets`, whatever the number of processes.
-
-    With more than one process `function` must be importable by name. Processes are spawned, never
-    forked: a fork after multi-threaded torch or faiss deadlocks.
-    """
-    if settings.processes == 1 or len(buckets) <= 1:
+    """`function` of every bucket, in the order of `buckets`, whatever the number of threads."""
+    if settings.threads == 1:
         return [function(bucket) for bucket in buckets]
-    with ProcessPoolExecutor(settings.processes, mp_context=get_context("spawn")) as pool:
+    with ThreadPoolExecutor(settings.threads) as pool:
         return list(pool.map(function, buckets))

@@ -36,6 +36,14 @@ def rows(recommender: Recommender, k: int) -> Rows:
     return _best(scores(recommender), k)
 
 
+def weighted_terms(recommender: Recommender, listed: Rows) -> Floats:
+    """`[K, T]` weighted terms of the popular list; the similarity is 0, nothing is known."""
+    terms, weights = recommender.terms, np.asarray(recommender.reranker.weights)
+    weighted = np.zeros((len(listed), len(weights)))
+    weighted[:, 1:] = terms.values[listed] * weights[1:]
+    return weighted
+
+
 def table(
     recommender: Recommender, item_ids: tuple[str, ...], categories: pl.Series, k: int
 ) -> pl.DataFrame:

@@ -1,13 +1,9 @@
-"""map_buckets: the same result whatever the number of processes."""
+"""map_buckets: the same result whatever the number of threads."""
 
 from recsys.engine import EngineSettings, map_buckets
 
 
-def square(bucket: int) -> int:
-    return bucket * bucket
-
-
-def test_processes_change_nothing() -> None:
+def test_threads_change_nothing() -> None:
     buckets = [3, 1, 2]
-    assert map_buckets(square, buckets, EngineSettings()) == [9, 1, 4]
-    assert map_buckets(square, buckets, EngineSettings(processes=2)) == [9, 1, 4]
+    for threads in (1, 2):
+        assert map_buckets(lambda b: b * b, buckets, EngineSettings(threads=threads)) == [9, 1, 4]

@@ -1,0 +1,196 @@
+"""What a night publishes, and what a consumer relies on: lists, similar items, fallback, manifest.
+
+Rows are sorted and files written the same way every time: the same date and inputs give the same
+bytes. Called by the night, and by verify, rollback and status.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recsys import artefacts
+from recsys.errors import InputFault
+from recsys.serving.reranking import Ranked
+
+Rows = npt.NDArray[np.int64]
+KIND = "release"
+ROWS_PER_PART = 2_000_000
+MODEL, POPULAR = "model", "popular"
+PARQUET: dict[str, Any] = {"compression": "zstd", "statistics": True, "row_group_size": 250_000}
+
+
+def list_frame(
+    user_ids: tuple[str, ...], ranked: Ranked, names: tuple[str, ...], item_ids: tuple[str, ...]
+) -> pl.DataFrame:
+    """Published rows of users with model lists, sorted by (user_id, rank).
+
+    Columns: user_id, rank from 1, item_id, score, `term_NAME` for each term, source. The score is
+    the sum of the terms.
+
+    Args:
+        user_ids: U ids.
+        ranked: their lists.
+        names: of the T terms.
+        item_ids: in row order.
+    """
+    place, rank = np.nonzero(ranked.rows >= 0)
+    ids = np.array(item_ids, dtype=object)
+    terms = ranked.terms[place, rank]
+    frame = pl.DataFrame(
+        {
+            "user_id": pl.Series(np.array(user_ids, dtype=object)[place], dtype=pl.String),
+            "rank": pl.Series(rank + 1, dtype=pl.Int32),
+            "item_id": pl.Series(ids[ranked.rows[place, rank]], dtype=pl.String),
+            "score": ranked.scores[place, rank],
+            **{f"term_{name}": terms[:, number] for number, name in enumerate(names)},
+            "source": pl.Series([MODEL] * len(place), dtype=pl.String),
+        }
+    )
+    return frame.sort("user_id", "rank")
+
+
+def popular_frame(
+    user_ids: list[str], rows: Rows, weighted: npt.NDArray[np.float64], names: tuple[str, ...],
+    item_ids: tuple[str, ...],
+) -> pl.DataFrame:  # fmt: skip
+    """Published rows of users of whom nothing is known: all get the popular list.
+
+    Args:
+        user_ids: who.
+        rows: `[K]` the popular list.
+        weighted: `[K, T]` its weighted terms.
+        names: of the terms.
+        item_ids: in row order.
+    """
+    there = rows >= 0
+    shape = (len(user_ids), int(there.sum()))
+    terms = np.broadcast_to(weighted[there], (*shape, len(names)))
+    every = Ranked(np.broadcast_to(rows[there], shape), terms.sum(axis=-1), terms)
+    frame = list_frame(tuple(user_ids), every, names, item_ids)
+    return frame.with_columns(source=pl.lit(POPULAR))
+
+
+def outside_ids(frame: pl.DataFrame, integer_ids: Mapping[str, bool]) -> pl.DataFrame:
+    """Ids as they are outside: whole numbers go back to integers."""
+    casts = [
+        pl.col(name).cast(pl.Int64)
+        for name, whole in integer_ids.items()
+        if whole and name in frame.columns
+    ]
+    return frame.with_columns(casts)
+
+
+def write_parts(frame: pl.DataFrame, folder: Path) -> dict[str, int]:
+    """Writes `folder/part-00000.parquet` and so on; returns rows by file name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = {}
+    for number, start in enumerate(range(0, max(1, len(frame)), ROWS_PER_PART)):
+        part = frame.slice(start, ROWS_PER_PART)
+        name = f"{folder.name}/part-{number:05d}.parquet"
+        part.write_parquet(folder.parent / name, **PARQUET)
+        rows[name] = len(part)
+    return rows
+
+
+def read_lists(folder: Path) -> pl.DataFrame:
+    """All lists of a release, ids as texts.
+
+    Raises:
+        InputFault: the files cannot be read.
+    """
+    return _read(folder, "lists")
+
+
+def read_similar(folder: Path) -> pl.DataFrame:
+    """Similar items of a release, ids as texts; empty where there are none."""
+    if not (folder / "similar").is_dir():
+        return pl.DataFrame(schema={"item_id": pl.String, "similar_item_id": pl.String})
+    return _read(folder, "similar")
+
+
+def problems(lists: pl.DataFrame, examples: int = 20) -> list[str]:
+    """What is wrong with lists as rows: items twice, gaps in ranks, scores that rise, no number."""
+    ordered = lists.sort("user_id", "rank")
+    user = pl.col("user_id")
+    checks = {
+        "an item stands twice": pl.struct("user_id", "item_id").is_duplicated(),
+        "ranks have gaps": pl.col("rank") != pl.int_range(1, pl.len() + 1).over(user),
+        "a score rises": pl.col("score").diff().over(user).fill_null(0.0) > 0,
+        "a score is not finite": ~pl.col("score").is_finite(),
+    }
+    found = []
+    for what, wrong in checks.items():
+        users = ordered.filter(wrong)["user_id"].unique(maintain_order=True)
+        if len(users):
+            shown = ", ".join(str(value) for value in users.head(examples))
+            found.append(f"{what} in the lists of {len(users):,} users: {shown}")
+    return found
+
+
+def verify(root: Path, name: str = "") -> dict[str, Any]:
+    """Checks a release: every byte against its manifest, every list against the rules.
+
+    Args:
+        root: folder of the releases.
+        name: of one; empty for the live one.
+
+    Raises:
+        InputFault: damaged, incomplete, or lists that break the rules.
+    """
+    if name:
+        folder, manifest = root / name, artefacts.read(root / name, KIND)
+    else:
+        folder, manifest = artefacts.current(root, KIND)
+    lists = read_lists(folder)
+    wrong = problems(lists)
+    if wrong:
+        raise InputFault("; ".join(wrong), where=str(folder), fix="roll back to another release")
+    return {
+        "release": folder.name,
+        "content": manifest["content"],
+        "files": len(manifest["files"]),
+        "users": lists["user_id"].n_unique(),
+        "rows": len(lists),
+        "stray": sorted(stray(folder, manifest)),
+    }
+
+
+def stray(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Files that the manifest does not know; readers ignore them."""
+    for path in folder.rglob("*"):
+        name = str(path.relative_to(folder))
+        if path.is_file() and name != artefacts.MANIFEST and name not in manifest["files"]:
+            yield name
+
+
+def rollback(root: Path, to: str) -> dict[str, Any]:
+    """Makes a verified older release the live one.
+
+    Raises:
+        InputFault: no such release, or it is damaged; the live one stays.
+    """
+    known = artefacts.versions(root)
+    if to not in known:
+        raise InputFault(
+            "no such release", value=to, where=str(root),
+            fix=f"one of: {', '.join(known[-10:]) or '(none)'}",
+        )  # fmt: skip
+    checked = verify(root, to)
+    artefacts.point(root, to)
+    return checked
+
+
+def _read(folder: Path, table: str) -> pl.DataFrame:
+    try:
+        frame = pl.read_parquet(folder / table / "part-*.parquet", hive_partitioning=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputFault(
+            f"{table} cannot be read: {str(error)[:200]}", where=str(folder / table),
+            fix="roll back to another release, or run the night again",
+        ) from None  # fmt: skip
+    ids = [name for name in ("user_id", "item_id", "similar_item_id") if name in frame.columns]
+    return frame.with_columns(pl.col(ids).cast(pl.String))
