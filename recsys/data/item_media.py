@@ -108,12 +108,9 @@ def _quarantined(items: pl.DataFrame, bad: pl.DataFrame, name: str) -> pl.DataFr
 
 def _with_lists(items: pl.DataFrame, usable: pl.DataFrame, name: str) -> pl.DataFrame:
     nothing = pl.lit([], dtype=pl.List(pl.String))
-    joined = (
-        items.with_columns(place=pl.int_range(pl.len()))
-        .drop(name)
-        .join(
-            usable.rename({"path": name, "found": f"{name}_hash"}),
-            on="place", how="left", maintain_order="left",
-        )
-    )  # fmt: skip
-    return joined.drop("place").with_columns(pl.col(name, f"{name}_hash").fill_null(nothing))
+    places = pl.DataFrame({"place": pl.int_range(items.height, eager=True)})
+    lists = places.join(usable, on="place", how="left", maintain_order="left").select(
+        pl.col("path").fill_null(nothing).alias(name),
+        pl.col("found").fill_null(nothing).alias(f"{name}_hash"),
+    )
+    return items.with_columns(lists.get_columns())

@@ -285,6 +285,14 @@ def test_interactions_names_do_not_rename_attributes(make: Make) -> None:
     assert found.items["rating"].to_list() == [4]
 
 
+def test_attributes_may_have_any_name(make: Make) -> None:
+    names = ("place", "path", "found", "written", "code", "value", "column", "file", "raw", "key")
+    item = {"item_id": "a", "price": "?", "image": ["media/a.jpg", "/x"], **dict.fromkeys(names, 5)}
+    found = read(make([item]))
+    assert found.items.select(names).row(0) == (5,) * len(names)
+    assert bad(found) == [(1, "price", "bad_price"), (1, "image", "media_absolute")]
+
+
 def test_bad_ids_go_to_quarantine_within_the_budget(make: Make) -> None:
     items = [{"item_id": f"{row}", "title": "x"} for row in range(99)] + [{"item_id": "a\tb"}]
     assert bad(read(make(items), quarantine_fail=0.01)) == [(100, "item_id", "control_character")]
