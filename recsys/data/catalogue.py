@@ -90,31 +90,26 @@ def read(data: DataSettings, settings: CatalogueSettings, folder: Path) -> Catal
     items = entities.one_row_each(table.frame, "item_id", settings.on_duplicate)
     items, bad_media, media = item_media.checked(items, folder, settings.max_media_bytes)
     media_warnings = item_media.budget(media, settings.media_warn, settings.media_fail)
-    text = item_text.joined(items, settings.max_text_chars)
-    items = items.drop(PLACES).hstack(text.drop("text_cut"))
-    items = items.select(*KNOWN, *MADE, pl.exclude(*KNOWN, *MADE))
+    items, text_cut = _with_text(items, settings)
     people = users.read(data, settings.on_duplicate)
     bad = faults.together([table.bad_cells, bad_media])
     counts = {
-        "items": items.height,
         "rows": table.rows,
         "rows_quarantined": table.bad_rows.height,
         "rows_replaced": table.frame.height - items.height,
         "cells_quarantined": bad.height,
-        "text_cut": int(text["text_cut"].sum()),
-        **{f"with_{name}": int(_has(items, name).sum()) for name in CONTENT},
+        "text_cut": text_cut,
         **media,
-        "available": int(items["available"].sum()),
-        "users": 0 if people is None else people.frame.height,
+        **_sizes(items, people),
     }
-    refused = [table.bad_rows, bad, *([] if people is None else [people.quarantine])]
-    noticed = _noticed(items, bad, counts, folder) + list(people.warnings if people else ())
+    refused = [table.bad_rows, bad, *([people.quarantine] if people else [])]
+    noticed = [*media_warnings, *_noticed(items, bad, counts, folder)]
     return Catalogue(
         items=items,
         users=None if people is None else people.frame,
         quarantine=faults.together(refused),
         counts=counts,
-        warnings=(*table.warnings, *media_warnings, *noticed),
+        warnings=(*table.warnings, *noticed, *(people.warnings if people else ())),
         item_id_type="int" if table.integers else "str",
         user_id_type=None if people is None else "int" if people.integers else "str",
     )
@@ -182,6 +177,23 @@ def _facts(catalogue: Catalogue) -> dict[str, object]:
         "warnings": list(catalogue.warnings),
         "item_id_type": catalogue.item_id_type,
         "user_id_type": catalogue.user_id_type,
+    }
+
+
+def _with_text(items: pl.DataFrame, settings: CatalogueSettings) -> tuple[pl.DataFrame, int]:
+    """The items with their texts, columns in order, places gone; and how many texts were cut."""
+    text = item_text.joined(items, settings.max_text_chars)
+    whole = items.drop(PLACES).hstack(text.drop("text_cut"))
+    return whole.select(*KNOWN, *MADE, pl.exclude(*KNOWN, *MADE)), int(text["text_cut"].sum())
+
+
+def _sizes(items: pl.DataFrame, people: users.Users | None) -> dict[str, int]:
+    """How many items there are, and how many have what."""
+    return {
+        "items": items.height,
+        **{f"with_{name}": int(_has(items, name).sum()) for name in CONTENT},
+        "available": int(items["available"].sum()),
+        "users": 0 if people is None else people.frame.height,
     }
 
 

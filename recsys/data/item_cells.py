@@ -110,11 +110,20 @@ def _lists(column: pl.Series, file: str) -> pl.Series:
     else:
         texts = _plain(column, file)
         lists = pl.Series([_listed(text) for text in texts], dtype=pl.List(pl.String))
-    stripped = pl.element().str.strip_chars()
-    kept = lists.list.eval(
-        stripped.filter(stripped.fill_null("") != "").unique(maintain_order=True)
+    places = pl.DataFrame({"place": pl.int_range(lists.len(), eager=True)})
+    kept = (
+        places.with_columns(value=lists)
+        .explode("value")
+        .with_columns(pl.col("value").str.strip_chars())
+        .filter(pl.col("value").fill_null("") != "")
+        .unique(maintain_order=True)
+        .group_by("place", maintain_order=True)
+        .agg("value")
     )
-    return kept.to_frame().select(pl.all().fill_null(pl.lit([], pl.List(pl.String)))).to_series()
+    joined = places.join(kept, on="place", how="left", maintain_order="left")
+    return joined["value"].to_frame().select(
+        pl.col("value").fill_null(pl.lit([], dtype=pl.List(pl.String)))
+    ).to_series()  # fmt: skip
 
 
 def _listed(text: str | None) -> list[str]:

@@ -1,7 +1,7 @@
 """Cuts interactions into training, validation and test, and says what each may be judged by.
 
-The default is one cut in time for everybody, as a shop lives it. Leave-one-out and the random
-split exist for comparison with published tables: both let training see the future.
+The default is one cut in time, as a shop lives it. Leave-one-out and the random split exist for
+comparison with published tables: both let training see the future.
 """
 
 import datetime
@@ -97,7 +97,7 @@ class Split:
         """
         if part not in (VALIDATION, TEST):
             raise ValueError(f"a window is 1 (validation) or 2 (test), not {part}")
-        known = TRAIN + 1 if self.kind == "random_80_10_10" else part
+        known = VALIDATION if self.kind == "random_80_10_10" else part
         start = self.validation_seconds if part == VALIDATION else self.test_seconds
         return Window(
             history=self.frame.filter(pl.col("part") < known).drop("part"),
@@ -117,9 +117,7 @@ def split(frame: pl.DataFrame, settings: SplitSettings) -> Split:
         UsageFault: a part would be empty; it and the dates of the log are named.
     """
     if frame.is_empty():
-        raise UsageFault(
-            "there are no events to split", where="split", fix="run `recsys ingest` on a fuller log"
-        )
+        raise UsageFault("there are no events to split", where="split", fix="ingest a fuller log")
     events = ordered(frame)
     seconds = pl.col("timestamp").dt.epoch("us") // 1_000_000
     newest = int(events.select(seconds.max()).item())

@@ -40,11 +40,7 @@ def audit(interactions: pl.DataFrame, items: pl.DataFrame) -> dict[str, Any]:
     seen = interactions.group_by("item_id").len()
     per_item = items.select("item_id").join(seen, on="item_id", how="left")["len"].fill_null(0)
     times = interactions["timestamp"].sort()
-    oldest, newest = (
-        (None, None)
-        if times.is_empty()
-        else (times.dt.strftime("%Y-%m-%dT%H:%M:%SZ").gather([0, -1]).to_list())
-    )
+    ends = times.dt.strftime("%Y-%m-%dT%H:%M:%SZ").gather([0, -1]) if len(times) else [None] * 2
     findings = [
         _amount(interactions.height, per_user),
         _per_user(per_user),
@@ -62,8 +58,8 @@ def audit(interactions: pl.DataFrame, items: pl.DataFrame) -> dict[str, Any]:
         "events": interactions.height,
         "users": per_user.len(),
         "items": items.height,
-        "oldest": oldest,
-        "newest": newest,
+        "oldest": ends[0],
+        "newest": ends[1],
         "findings": findings,
     }
 

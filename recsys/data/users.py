@@ -51,13 +51,8 @@ def read(data: DataSettings, on_duplicate: Literal["fail", "latest"]) -> Users |
         bad.append(refused)
     quarantine = faults.together(bad)
     warnings = [line for part in parts for line in part.warnings]
-    warnings += faults.budget(
-        quarantine,
-        sum(part.read for part in parts),
-        data.quarantine_warn,
-        data.quarantine_fail,
-        TABLE,
-    )
+    rows = sum(part.read for part in parts)
+    warnings += faults.budget(quarantine, rows, data.quarantine_warn, data.quarantine_fail, TABLE)
     frame = entities.one_row_each(entities.stacked(frames, TABLE), "user_id", on_duplicate)
     plain = [
         pl.col(name).cast(pl.String)

@@ -45,6 +45,17 @@ def read_vectors(
             finite; the first items are named.
     """
     frame = _read(path, ("item_id", "vector")).filter(pl.col("vector").is_not_null())
+    matrix = _matrix(frame, path)
+    rows = vocabulary.rows(frame["item_id"])
+    placed = np.zeros((len(vocabulary), matrix.shape[1]), dtype=np.float32)
+    present = np.zeros(len(vocabulary), dtype=np.bool_)
+    placed[rows[rows >= 0]] = matrix[rows >= 0]
+    present[rows[rows >= 0]] = True
+    return placed, present
+
+
+def _matrix(frame: pl.DataFrame, path: Path) -> npt.NDArray[np.float32]:
+    """Checked vectors as float32 `[rows of frame, D]`."""
     _refuse(frame.filter(pl.col("item_id").is_duplicated()), "an item has two vectors", path)
     if isinstance(frame.schema["vector"], pl.Array):
         frame = frame.with_columns(pl.col("vector").arr.to_list())
@@ -60,15 +71,10 @@ def read_vectors(
         raise InputFault("there are no vectors", where=str(path), fix="fill it or remove the file")
     _refuse(frame.filter(sizes != width), f"vectors are not all {width} wide", path)
     values = frame["vector"].explode().cast(pl.Float32).fill_null(float("nan")).to_numpy()
-    matrix = values.reshape(frame.height, width)
+    matrix: npt.NDArray[np.float32] = values.reshape(frame.height, width)
     finite = pl.Series(np.isfinite(matrix).all(axis=1))
     _refuse(frame.filter(~finite), "a vector holds NaN, infinity or nothing", path)
-    rows = vocabulary.rows(frame["item_id"])
-    placed = np.zeros((len(vocabulary), width), dtype=np.float32)
-    present = np.zeros(len(vocabulary), dtype=np.bool_)
-    placed[rows[rows >= 0]] = matrix[rows >= 0]
-    present[rows[rows >= 0]] = True
-    return placed, present
+    return matrix
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
