@@ -76,8 +76,7 @@ def read(data: DataSettings, settings: CatalogueSettings, folder: Path) -> Catal
     """Reads and checks the catalogue of a dataset folder; every media file is hashed.
 
     Args:
-        data: how tables are written.
-        settings: limits of media and texts.
+        data, settings: how tables are written; limits of media and texts.
         folder: the dataset folder; media paths are relative to it.
 
     Raises:
@@ -102,16 +101,16 @@ def read(data: DataSettings, settings: CatalogueSettings, folder: Path) -> Catal
         **media,
         **_sizes(items, people),
     }
-    refused = [table.bad_rows, bad, *([people.quarantine] if people else [])]
     noticed = [*media_warnings, *_noticed(items, bad, counts, folder)]
+    refused = [table.bad_rows, bad, *([people.quarantine] if people else [])]
     return Catalogue(
         items=items,
-        users=None if people is None else people.frame,
+        users=people.frame if people else None,
         quarantine=faults.together(refused),
         counts=counts,
         warnings=(*table.warnings, *noticed, *(people.warnings if people else ())),
         item_id_type="int" if table.integers else "str",
-        user_id_type=None if people is None else "int" if people.integers else "str",
+        user_id_type=("int" if people.integers else "str") if people else None,
     )
 
 
@@ -239,13 +238,5 @@ def _noticed(
     return lines
 
 
-__all__ = [
-    "Catalogue",
-    "CatalogueSettings",
-    "fingerprint",
-    "load",
-    "read",
-    "read_vectors",
-    "ready_made",
-    "write",
-]
+# Beside the catalogue's own names: ready-made vectors are part of it for the stages.
+__all__ = ["Catalogue", "CatalogueSettings", "read_vectors", "ready_made"]
