@@ -80,15 +80,14 @@ def read(data: DataSettings, settings: CatalogueSettings, folder: Path) -> Catal
         folder: the dataset folder; media paths are relative to it.
 
     Raises:
-        InputFault: no items, a file that cannot be trusted as a whole, an id that repeats, more bad
-            rows or refused media paths than the settings allow.
+        InputFault: no items, a damaged file, an id that repeats, too many bad rows or media paths.
         GateFault: more media files are absent than the settings allow.
     """
     data = entities.located(data, folder)
     table = item_table.read(data, MADE)
     items = entities.one_row_each(table.frame, "item_id", settings.on_duplicate)
     items, bad_media, media = item_media.checked(items, folder, settings.max_media_bytes)
-    media_warnings = item_media.budget(media, settings.media_warn, settings.media_fail)
+    noticed = item_media.budget(media, settings.media_warn, settings.media_fail)
     items, text_cut = _with_text(items, settings)
     people = users.read(data, settings.on_duplicate)
     bad = faults.together([table.bad_cells, bad_media])
@@ -101,7 +100,7 @@ def read(data: DataSettings, settings: CatalogueSettings, folder: Path) -> Catal
         **media,
         **_sizes(items, people),
     }
-    noticed = [*media_warnings, *_noticed(items, bad, counts, folder)]
+    noticed += _noticed(items, bad, counts, folder)
     refused = [table.bad_rows, bad, *([people.quarantine] if people else [])]
     return Catalogue(
         items=items,
