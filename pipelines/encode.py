@@ -1,4 +1,4 @@
-"""`recsys encode`: what is new or changed in the catalogue into the stores; and item features of it."""
+"""`recsys encode`: what is new in the catalogue into the stores; and item features from them."""
 
 import hashlib
 from collections.abc import Sequence
@@ -123,7 +123,7 @@ def item_features(
     )
 
 
-def content(settings: Settings, found: Inputs) -> str:
+def content(settings: Settings) -> str:
     """Identifies the item features that the stores hold now (16 hex digits)."""
     digest = hashlib.sha256()
     for modality in encoders.MODALITIES:

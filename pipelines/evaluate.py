@@ -1,4 +1,4 @@
-"""`recsys evaluate`: recall_at_k and the rest on the test window, beside baselines, with intervals."""
+"""`recsys evaluate`: recall_at_k and more on the test window, beside baselines, with intervals."""
 
 import datetime
 import json
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from pipelines import encode, inputs, train
 from pipelines.inputs import Inputs

@@ -21,7 +21,7 @@ from recsys.data import buckets
 from recsys.engine import map_buckets
 from recsys.errors import InputFault
 from recsys.progress import say
-from recsys.serving import fallback, gates, recommend, release, report, similar
+from recsys.serving import fallback, gates, recommend, release, similar
 from recsys.serving.recommend import Recommender
 from recsys.settings import fingerprint
 
@@ -98,7 +98,7 @@ def _prepared(settings: Settings, run: Run, date: str) -> Night:
         "catalogue": found.catalogue.name,
         "interactions": found.interactions.name,
         "model": f"{model.folder.name} {model.content}",
-        "features": encode.content(settings, found),
+        "features": encode.content(settings),
     }
     digest = hashlib.sha256(f"{day} {sorted(parents.items())}".encode())
     digest.update(f"{fingerprint(settings.lists)} {fingerprint(settings.nightly)}".encode())

@@ -137,7 +137,7 @@ def _fit_reranker(
 ) -> Reranker:
     recommender = recommend.prepare(model, features, shop, asked.at_seconds, settings.lists)
     return reranking.fit(
-        recommender.candidates(asked.known), float(model.temperature), recommender.terms,
+        recommender.candidates(asked.known), model.temperature.item(), recommender.terms,
         asked.relevant, settings.lists.rerank,
     )  # fmt: skip
 

@@ -82,7 +82,7 @@ class Recommender:
             histories: events before the moment, of users with at least one event.
             k: places per list, at most `candidates.count`.
         """
-        temperature = float(self.model.temperature)
+        temperature = self.model.temperature.item()
         found = self.candidates(histories)
         return reranking.rerank(found, temperature, self.terms, self.reranker, k)
 
