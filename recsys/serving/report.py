@@ -1,0 +1,169 @@
+"""The report of a night: one page that needs nothing else, not even a network.
+
+What went in, what came out, how good it is, and example lists with the reason for every row. Called
+by the night before it publishes. Everything that comes from a catalogue is escaped, the page's own
+policy forbids scripts and outside addresses, and user ids stand there only when asked for.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+from pydantic import Field
+
+from recsys.errors import escaped
+from recsys.features.media import MediaLimits
+from recsys.serving import report_figures, thumbnails
+from recsys.settings import Section
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+class Pick(Section):
+    """One place of an example list."""
+
+    item_id: str = Field(description="the item")
+    title: str = Field("", description="its title, as in the catalogue")
+    category: str = Field("", description="its category")
+    score: float = Field(description="the list's score")
+    terms: dict[str, float] = Field(description="weighted terms; their sum is the score")
+    picture: bytes = Field(b"", description="image file as it stands on disk; empty for none")
+
+
+class Example(Section):
+    """One user's list."""
+
+    user_id: str = Field(description="the user; shown only where `show_ids`")
+    source: Literal["model", "popular"] = Field("model", description="who made the list")
+    history: tuple[str, ...] = Field((), description="titles, newest last; only where `show_ids`")
+    picks: tuple[Pick, ...] = Field(description="the first places, best first")
+
+
+class GateRow(Section):
+    """One line of the gate table."""
+
+    name: str = Field(description="what is counted")
+    value: float = Field(description="the count or measure")
+    limit: str = Field(description="what is allowed")
+    verdict: Literal["pass", "warn", "fail", "skipped"] = Field(description="the outcome")
+
+
+class Page(Section):
+    """Everything on the page; whatever is left empty leaves its part out."""
+
+    day: str = Field(description="the day that the lists are for, YYYY-MM-DD")
+    release: str = Field(description="name of the release")
+    counts: dict[str, int] = Field({}, description="what came out, by name, as in the manifest")
+    accounting: dict[str, dict[str, int]] = Field(
+        {}, description="file -> read, kept, duplicate, filtered, quarantined, blank"
+    )
+    quarantine: dict[str, int] = Field({}, description="rows set aside, by code")
+    catalogue: dict[str, int] = Field({}, description="counts of the catalogue's manifest")
+    evaluation: dict[str, Any] = Field({}, description="an evaluation's table.json")
+    course: dict[str, Any] = Field({}, description="a model's training.json")
+    weights: dict[str, float] = Field({}, description="the reranker's weights by term")
+    gates: tuple[GateRow, ...] = Field((), description="what was checked before publishing")
+    examples: tuple[Example, ...] = Field((), description="a few users' lists")
+    show_ids: bool = Field(False, description="real user ids and histories in the examples")
+
+
+def render(page: Page | Mapping[str, Any], limits: MediaLimits | None = None) -> str:
+    """The page as HTML: the same page gives the same text.
+
+    Args:
+        page: what to show; a mapping is checked against `Page`.
+        limits: of the pictures that are decoded for it.
+
+    Raises:
+        pydantic.ValidationError: a mapping that is no `Page`.
+    """
+    page = Page.model_validate(page)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["visible"] = escaped
+    environment.filters["words"] = _words
+    return environment.get_template("report.html.j2").render(
+        page=page,
+        headline=report_figures.headline(page.evaluation),
+        metrics=report_figures.metrics(page.evaluation),
+        segments=report_figures.segments(page.evaluation),
+        course=report_figures.course(page.course),
+        gates_failed=sum(gate.verdict == "fail" for gate in page.gates),
+        coverage=_coverage(page.catalogue),
+        groups=GROUPS,
+        examples=_examples(page, limits or MediaLimits()),
+    )
+
+
+GROUPS = {
+    "similarity": "how near the item lies to what the user did",
+    "popularity": "how much it is asked for lately",
+    "freshness": "how new it is",
+}
+
+
+def _examples(page: Page, limits: MediaLimits) -> list[dict[str, Any]]:
+    """Example lists ready for the template: names, pictures, and bars of the grouped terms."""
+    grouped = [[_grouped(pick.terms) for pick in example.picks] for example in page.examples]
+    every = [value for lists in grouped for terms in lists for value in terms.values()]
+    low, high = min([0.0, *every]), max([0.0, *every])
+    return [
+        {
+            "name": example.user_id if page.show_ids else f"user {number}",
+            "source": example.source,
+            "history": example.history if page.show_ids else (),
+            "picks": [
+                {
+                    "pick": pick,
+                    "picture": thumbnails.address(pick.picture, limits),
+                    "letter": escaped(pick.title.strip()[:1].upper() or "?"),
+                    "bars": {name: _bar(value, low, high) for name, value in terms.items()},
+                }
+                for pick, terms in zip(example.picks, lists, strict=True)
+            ],
+        }
+        for number, (example, lists) in enumerate(zip(page.examples, grouped, strict=True), 1)
+    ]
+
+
+def _grouped(terms: Mapping[str, float]) -> dict[str, float]:
+    """Terms of one group together: the popularities of all half-lives are one reason."""
+    groups: dict[str, float] = {}
+    for name, value in terms.items():
+        group = name.split("_")[0]
+        groups[group] = groups.get(group, 0.0) + value
+    return groups
+
+
+def _bar(value: float, low: float, high: float) -> dict[str, float]:
+    """Where a bar from 0 to `value` lies on an axis from `low` to `high`, in percent."""
+    span = (high - low) or 1.0
+    begin, end = sorted((0.0, value))
+    return {
+        "value": value,
+        "left": round(100 * (begin - low) / span, 2),
+        "width": round(100 * (end - begin) / span, 2),
+        "zero": round(-100 * low / span, 2),
+    }
+
+
+def _coverage(catalogue: Mapping[str, int]) -> list[tuple[str, int, float]]:
+    """How many items have what: name, count and share."""
+    items = catalogue.get("items", 0)
+    names = ("available", *(name for name in catalogue if name.startswith("with_")))
+    return [
+        (name, catalogue[name], catalogue[name] / items) for name in names
+        if items and catalogue.get(name)
+    ]  # fmt: skip
+
+
+def _words(name: str) -> str:
+    """`items_of_the_last_day` as words."""
+    text = name.replace("_", " ")
+    return text[:1].upper() + text[1:]
