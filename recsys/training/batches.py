@@ -45,6 +45,11 @@ class BatchSettings(Section):
     mask_history: bool = Field(
         default=True, description="items of a user's own window are no negatives of that user"
     )
+    repeats: bool = Field(
+        default=False,
+        description="learn the next event as it is; else the next item that is new to the user, "
+        "which is what lists without repeats are made of",
+    )
     event_weights: bool = Field(
         default=True, description="weigh targets by their event's weight; else all count alike"
     )
@@ -74,8 +79,8 @@ class Batch:
         item_rows: `[C]` catalogue rows: items of the windows, then negatives. All are candidates.
         items, targets: `[B, L]` position of the event's and of the next event's item.
         events, ages: `[B, L]` event codes, and seconds before the window's end.
-        mask: `[B, L]` true where there is an event, and so a target.
-        weights: `[B, L]` of the targets; 0 in padding.
+        mask: `[B, L]` true where there is an event.
+        weights: `[B, L]` of the targets; 0 where there is none.
         log_q: `[C]` log probability that a row is a candidate; None where all items are.
     """
 
@@ -126,10 +131,19 @@ class Batches:
                 value=f"{len(histories.items)} events, {len(histories.offsets) - 1} users",
                 where="the training histories", fix="bring a longer log, or move the split's cut",
             )  # fmt: skip
+        self._next, self._strength = targets(histories, items, settings.repeats)
+        self._drop_targetless()
         self._plan_epoch, self._plan = -1, list[Rows]()
         counts = np.bincount(histories.items, minlength=items).astype(np.float64)
         self._known = np.flatnonzero(counts).astype(np.int64)
         self._log_q = self._inclusion(counts)
+
+    def _drop_targetless(self) -> None:
+        """Leaves out windows in which no event is a target."""
+        useful = self._next[self._starts + 1] <= self._starts + self._lengths
+        self._users, self._starts, self._lengths = (
+            column[useful] for column in (self._users, self._starts, self._lengths)
+        )
 
     def count(self, epoch: int) -> int:
         """Batches of an epoch."""
@@ -164,15 +178,18 @@ class Batches:
         place = np.arange(lengths.max())
         mask = place < lengths[:, None]
         here = np.where(mask, starts[:, None] + place, starts[:, None])
-        following = np.where(mask, here + 1, here)
+        ends = (starts + lengths)[:, None]
+        wanted = self._next[np.where(mask, here + 1, 0)]
+        mask_targets = mask & (wanted <= ends)
+        following = np.where(mask_targets, wanted, here)
         negatives = self._negatives(epoch, number)
         windowed = histories.items[np.stack([here, following])].ravel()
         rows, places = np.unique(np.concatenate([windowed, negatives]), return_inverse=True)
         places = places[: len(windowed)].reshape(2, *mask.shape)
         ages = histories.times[starts + lengths][:, None] - histories.times[here]
-        weights = mask.astype(np.float32)
+        weights = mask_targets.astype(np.float32)
         if self._settings.event_weights:
-            weights *= histories.weights[following]
+            weights *= self._strength[following]
         log_q = None if self._log_q is None else torch.from_numpy(self._log_q[rows])
         return Batch(
             users=torch.from_numpy(self._users[chosen]),
@@ -209,6 +226,30 @@ class Batches:
             log_q = np.log(np.exp(log_q) * (1 - uniform) + uniform)
         inclusion: npt.NDArray[np.float32] = log_q.astype(np.float32)
         return inclusion
+
+
+def targets(
+    histories: Histories, items: int, repeats: bool
+) -> tuple[Rows, npt.NDArray[np.float32]]:
+    """For each event the first event from it on that may be a target, and what targets weigh.
+
+    Returns:
+        `[E + 1]` positions, E where there is none (users are not told apart), and `[E]` weights: of
+        the event, or without repeats the largest that the user gave the item.
+    """
+    count = len(histories.items)
+    if repeats:
+        return np.arange(count + 1), histories.weights
+    users = np.repeat(np.arange(len(histories.offsets) - 1), np.diff(histories.offsets))
+    _, first, which = np.unique(
+        users * items + histories.items, return_index=True, return_inverse=True
+    )
+    place = np.full(count + 1, count)
+    place[first] = first
+    following = np.minimum.accumulate(place[::-1])[::-1]
+    strongest = np.zeros(len(first), np.float32)
+    np.maximum.at(strongest, which, histories.weights)
+    return following, strongest[which]
 
 
 def windows(

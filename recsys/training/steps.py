@@ -22,7 +22,7 @@ def batch_loss(model: TwoTower, features: ItemFeatures, batch: Batch, mask_histo
     # embedding, not indexing: its gradient is the same in every run
     history = functional.embedding(batch.items, vectors)
     states = model.users(history, batch.events, batch.ages, batch.mask)
-    places = batch.mask.flatten().nonzero().squeeze(1)
+    places = batch.weights.flatten().nonzero().squeeze(1)
     hidden = None
     if mask_history:
         shape = (len(batch.items), len(vectors))
