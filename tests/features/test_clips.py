@@ -1,5 +1,6 @@
 """Every bad clip of the reliability list ends in a coded fault, and no other file is opened."""
 
+import contextlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +56,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], set[str]]] = {
     "V06 playlist": (lambda: b"#EXTM3U\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n", {"not_a_clip"}),
     "V07 no video": (sound, {"no_video"}),
     "V08 too long": (lambda: clip(frames=20, rate=1), {"too_long"}),
-    "V10 unknown codec": (lambda: clip().replace(b"mp4v", b"zzzz"), {"codec", "not_a_clip"}),
+    "V10 unknown codec": (
+        lambda: clip("matroska").replace(b"V_MPEG4", b"V_ZZZZZ"),
+        {"codec", "not_a_clip"},
+    ),
 }
 
 
@@ -69,7 +73,9 @@ def test_bad_clips_are_refused(name: str, tmp_path: Path) -> None:
     assert caught.value.code in codes
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9/x.mp4", "concat:a.mp4|b.mp4", "subfile,,start,0,end,9,,:a"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9/x.mp4", "concat:a.mp4|b.mp4", "subfile,,start,0,end,9,,:a"]
+)
 def test_an_address_is_a_file_name(address: str) -> None:
     # V04: no request and no other file, only a file of that name, which is not there
     with pytest.raises(MediaFault) as caught:
@@ -103,10 +109,8 @@ def test_a_flipped_bit_never_raises_anything_else(tmp_path: Path) -> None:
         damaged = bytearray(content)
         damaged[place // 8] ^= 1 << (place % 8)
         path.write_bytes(bytes(damaged))
-        try:
+        with contextlib.suppress(MediaFault):
             assert clips.load(path, 4, 32, LIMITS).shape == (4, 32, 32, 3)
-        except MediaFault as fault:
-            assert fault.code
 
 
 @pytest.mark.parametrize("kind", ["mp4", "matroska", "avi"])

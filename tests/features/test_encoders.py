@@ -1,4 +1,4 @@
-"""One contract for all encoders: shapes, order, purity, fingerprints; and what each must tell apart."""
+"""One contract for all encoders: shapes, purity, fingerprints; and what each must tell apart."""
 
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,13 @@ def video_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-@pytest.fixture(scope="session", params=["hashed", "minilm", "statistics", "timm", "motion", "frames", "videomae"])
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Encoder, list[Any]]:
+@pytest.fixture(
+    scope="session",
+    params=["hashed", "minilm", "statistics", "timm", "motion", "frames", "videomae"],
+)
+def made(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Encoder, list[Any]]:
     """An encoder and three sources of its modality."""
     folder = tmp_path_factory.mktemp("media")
     modality: Modality = "text"
@@ -139,7 +144,9 @@ def test_signs_without_spaces_share_words() -> None:
     # T04: "red shirt" and "red coat" in Japanese share 赤い, and nothing with "blue sky"
     encoder = encoders.build("text", FeatureSettings(text=TextSettings(width=4096)))
     assert encoder is not None
-    shirt, coat, sky = encoder.encode([encoder.load(t) for t in ("赤いシャツ", "赤いコート", "青空")])
+    shirt, coat, sky = encoder.encode(
+        [encoder.load(text) for text in ("赤いシャツ", "赤いコート", "青空")]
+    )
     assert shirt @ coat > shirt @ sky + 0.1
 
 
@@ -161,11 +168,11 @@ def test_code_in_a_model_folder_is_never_run(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     (tmp_path / "modeling_x.py").write_text(f"open({str(mark)!r}, 'w')\nclass X: ...\n")
     (tmp_path / "config.json").write_text(
-        '{"model_type": "x", "auto_map": {"AutoConfig": "modeling_x.X", "AutoModel": "modeling_x.X",'
-        ' "AutoTokenizer": ["modeling_x.X", null]}}'
+        '{"model_type": "x", "auto_map": {"AutoConfig": "modeling_x.X",'
+        ' "AutoModel": "modeling_x.X", "AutoTokenizer": ["modeling_x.X", null]}}'
     )
+    text = TextSettings(encoder="transformers", model=str(tmp_path))
     with pytest.raises(Fault):
-        text = TextSettings(encoder="transformers", model=str(tmp_path))
         encoders.build("text", FeatureSettings(text=text))
     assert not mark.exists()
 
@@ -177,7 +184,9 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file({"conv_stem.weight": torch.zeros(3)}, path)
     with pytest.raises(Fault):
-        encoders.build("image", FeatureSettings(image=RANDOM.model_copy(update={"weights": str(path)})))
+        encoders.build(
+            "image", FeatureSettings(image=RANDOM.model_copy(update={"weights": str(path)}))
+        )
 
 
 def test_random_weights_leave_the_global_generator_alone() -> None:
@@ -222,9 +231,7 @@ def moving(down: float, across: float) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """A soft spot that moves over 16 frames of 48 x 48 by so many pixels a frame."""
     y, x = np.mgrid[:48, :48]
     places = np.arange(16) - 7.5
-    spot = [
-        np.exp(-((y - 24 - down * t) ** 2 + (x - 24 - across * t) ** 2) / 40) for t in places
-    ]
+    spot = [np.exp(-((y - 24 - down * t) ** 2 + (x - 24 - across * t) ** 2) / 40) for t in places]
     return np.repeat((np.stack(spot) * 255).astype(np.uint8)[..., None], 3, axis=3)
 
 

