@@ -31,7 +31,7 @@ class MediaLimits(Section):
     max_aspect: float = Field(20.0, ge=1, description="longer side : shorter side")
     max_bytes: int = Field(200_000_000, ge=1, description="size of a file")
     max_seconds: float = Field(600.0, gt=0, description="length of a clip")
-    max_decoded_frames: int = Field(20_000, ge=1, description="frames decoded of one clip")
+    max_frames: int = Field(150_000, ge=1, description="frames of one clip, whatever its length")
     timeout_seconds: float = Field(30.0, gt=0, description="time for decoding one clip")
 
 

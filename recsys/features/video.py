@@ -31,7 +31,7 @@ class MotionStatistics:
         self._frames, self._side, self._limits = frames, side, limits
         courses = 6 + 1 + CELLS * CELLS
         self.width = courses * 2 + 7 * (frames // 2)
-        self.fingerprint = f"motion-statistics-2-{frames}-{side}-{limits_digest(limits)}"
+        self.fingerprint = f"motion-statistics-3-{frames}-{side}-{limits_digest(limits)}"
 
     def load(self, source: str | Path) -> Frames:
         """RGB `[F, side, side, 3]`."""
@@ -67,7 +67,7 @@ class PooledFrames:
     def __init__(self, image: TimmImage, frames: int, side: int, limits: MediaLimits) -> None:
         self._image, self._frames, self._side, self._limits = image, frames, side, limits
         self.width = 3 * image.width
-        self.fingerprint = f"pooled-frames-2-{frames}-{side}-{image.fingerprint}"
+        self.fingerprint = f"pooled-frames-3-{frames}-{side}-{image.fingerprint}"
 
     def load(self, source: str | Path) -> Any:
         """The network's inputs of F frames."""
@@ -111,7 +111,7 @@ class TransformersVideo:
         self._frames, self._side = int(config.num_frames), int(config.image_size)
         self.width = int(config.hidden_size)
         self.fingerprint = (
-            f"transformers-video-2-{weights_digest(model, self._model)}-{limits_digest(limits)}"
+            f"transformers-video-3-{weights_digest(model, self._model)}-{limits_digest(limits)}"
         )
 
     def load(self, source: str | Path) -> Vectors:

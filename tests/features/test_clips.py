@@ -126,6 +126,28 @@ def test_frames_are_evenly_spread(kind: str, tmp_path: Path) -> None:
     assert brightness[-1] > 215
 
 
+@pytest.mark.parametrize("kind", ["mp4", "matroska", "avi"])
+def test_seeking_shows_the_frames_that_decoding_all_shows(kind: str, tmp_path: Path) -> None:
+    # oracle: every frame of a clip with several key frames, decoded from the start
+    path = tmp_path / "clip"
+    path.write_bytes(clip(kind, frames=100))
+    with av.open(str(path)) as container:
+        every = [
+            f.to_ndarray(format="rgb24", width=32, height=32) for f in container.decode(video=0)
+        ]
+    places = np.linspace(0, len(every) - 1, 5).round().astype(int)
+    np.testing.assert_array_equal(
+        clips.load(path, 5, 32, LIMITS), np.stack([every[place] for place in places])
+    )
+
+
+def test_a_long_fast_clip_is_within_the_limits(tmp_path: Path) -> None:
+    # 2,400 frames of 60 a second; only those after eight key frames are decoded
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(clip(frames=2400, side=32, rate=60))
+    assert clips.load(path, 8, 32, LIMITS).shape == (8, 32, 32, 3)
+
+
 def test_a_short_clip_repeats_frames(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(clip(frames=1))

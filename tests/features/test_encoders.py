@@ -131,8 +131,9 @@ def test_markup_and_hidden_characters_change_nothing(one: str, other: str) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["🧣🧤", "خاتم ذهبي", "赤いシャツ", "x" * 10_000_000, "/etc/passwd", "=1+1", "http://x", "!?"]
-)  # fmt: skip
+    "text",
+    ["🧣🧤", "خاتم ذهبي", "赤いシャツ", "x" * 10**7, "/etc/passwd", "=1+1", "http://x", "!?"],
+)
 def test_every_visible_text_has_a_vector(text: str) -> None:
     # T02, T04, T07
     encoder = encoders.build("text", FeatureSettings())
