@@ -1,6 +1,8 @@
 """Opening clips that nobody vouches for: by file object, known containers, bounded work."""
 
+import bisect
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,8 @@ COMPLETE = 0.9  # share of the declared length that must be there
 def load(path: Path, count: int, side: int, limits: MediaLimits) -> Frames:
     """Frames `[count, side, side, 3]` RGB, evenly spread over the clip; short clips repeat frames.
 
-    Decodes from the start and keeps what is asked for: short product clips decode in milliseconds,
-    and no index of the file has to be trusted.
+    Lists the packets first, which is cheap and shows what is really there, then decodes only from
+    the last key frame before each frame that is wanted.
 
     Args:
         path: of the clip.
@@ -62,36 +64,80 @@ def _sampled(container: Any, count: int, side: int, limits: MediaLimits) -> Fram
     seconds = _declared_seconds(container, stream)
     if seconds > limits.max_seconds:
         raise MediaFault("too_long", f"{seconds:,.0f} s, at most {limits.max_seconds:,.0f} s")
-    kept, seen, last = _decoded(container, stream, seconds, count, side, limits)
-    if not kept:
+    clock = _Clock(limits)
+    times, starts = _index(container, stream, clock, limits)
+    if not times:
         raise MediaFault("no_frames", "the video stream holds no frame")
-    if seconds and last < COMPLETE * seconds and seen > 1:
+    base = float(stream.time_base)
+    last = (times[-1] - times[0]) * base + 1.0 / float(stream.average_rate or 25)
+    if seconds and last < COMPLETE * seconds and len(times) > 1:
         raise MediaFault("partial", f"{last:.1f} of {seconds:.1f} s are there")
-    spread = np.linspace(0, len(kept) - 1, count).round().astype(int)
-    return np.stack([kept[place] for place in spread])
+    places = np.linspace(0, len(times) - 1, count).round().astype(int)
+    wanted = [times[place] for place in places]
+    shown = _shown(container, stream, wanted, starts, side, clock, limits)
+    if not shown:
+        raise MediaFault("no_frames", "no frame of the video stream can be decoded")
+    return np.stack([shown[min(number, len(shown) - 1)] for number in range(count)])
 
 
-def _decoded(
-    container: Any, stream: Any, seconds: float, count: int, side: int, limits: MediaLimits
-) -> tuple[list[Frames], int, float]:
-    """Frames kept, frames seen, and the end of the last one in seconds."""
-    begin = time.monotonic()
-    rate = float(stream.average_rate or 25)
-    total = max(1, round(seconds * rate)) if seconds else limits.max_decoded_frames
-    stride = max(1, total // (4 * count))  # at most some 4 * count frames are converted
-    kept: list[Frames] = []
-    seen, last = 0, 0.0
-    for frame in container.decode(stream):
-        if seen >= limits.max_decoded_frames or seen / rate > limits.max_seconds:
-            raise MediaFault("too_long", f"more than {limits.max_decoded_frames:,} frames")
-        if time.monotonic() - begin > limits.timeout_seconds:
-            raise MediaFault("timeout", f"not decoded in {limits.timeout_seconds:g} s")
-        check_size(frame.width, frame.height, limits)
-        if seen % stride == 0:
-            kept.append(frame.to_ndarray(format="rgb24", width=side, height=side))
-        seen += 1
-        last = max(last, float(frame.time or 0.0) + 1.0 / rate)
-    return kept, seen, last
+class _Clock:
+    """Refuses to go on once a clip has taken its time."""
+
+    def __init__(self, limits: MediaLimits) -> None:
+        self._seconds = limits.timeout_seconds
+        self._begin = time.monotonic()
+
+    def check(self) -> None:
+        if time.monotonic() - self._begin > self._seconds:
+            raise MediaFault("timeout", f"not decoded in {self._seconds:g} s")
+
+
+def _index(
+    container: Any, stream: Any, clock: _Clock, limits: MediaLimits
+) -> tuple[list[int], list[int]]:
+    """Times of all frames and of those where decoding can start, sorted; nothing is decoded."""
+    times, starts = [], []
+    for packet in container.demux(stream):
+        clock.check()
+        when = packet.dts if packet.pts is None else packet.pts
+        if when is None or not packet.size:
+            continue
+        times.append(when)
+        if packet.is_keyframe:
+            starts.append(when)
+        if len(times) > limits.max_frames:
+            raise MediaFault("too_long", f"more than {limits.max_frames:,} frames")
+    if times and (max(times) - min(times)) * float(stream.time_base) > limits.max_seconds:
+        raise MediaFault("too_long", f"more than {limits.max_seconds:,.0f} s of frames")
+    return sorted(times), sorted(starts)
+
+
+def _shown(
+    container: Any, stream: Any, wanted: list[int], starts: list[int], side: int,
+    clock: _Clock, limits: MediaLimits,
+) -> list[Frames]:  # fmt: skip
+    """The frames at the times `wanted` (ascending); jumps ahead where that saves decoding."""
+    shown: list[Frames] = []
+    frames: Iterator[Any] = iter(())
+    at: int | None = None
+    for when in wanted:
+        start = starts[max(bisect.bisect_right(starts, when) - 1, 0)] if starts else wanted[0]
+        if at is None or start > at:
+            container.seek(start, stream=stream, backward=True)
+            frames, at = container.decode(stream), start - 1
+        if at >= when and shown:
+            shown.append(shown[-1])
+            continue
+        for frame in frames:
+            clock.check()
+            check_size(frame.width, frame.height, limits)
+            at = frame.pts if frame.pts is not None else frame.dts
+            if at is None:
+                raise MediaFault("not_a_clip", "its frames have no times")
+            if at >= when:
+                shown.append(frame.to_ndarray(format="rgb24", width=side, height=side))
+                break
+    return shown
 
 
 def _declared_seconds(container: Any, stream: Any) -> float:

@@ -4,16 +4,16 @@ The batches of a run are fixed before it starts (sorted keys, cut in order), and
 makes the same ones: the same inputs end in the same bytes, however often the run was killed.
 """
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recsys.errors import Fault, ResourceFault
 from recsys.features import store as stores
+from recsys.features.decoding import decode
 from recsys.features.encoders import Encoder
 from recsys.features.media import MediaFault
 from recsys.features.store import Batch, Store
@@ -21,6 +21,7 @@ from recsys.progress import track
 
 Source = str | Path
 AHEAD = 2  # batches decoded ahead of the encoder
+TIMEOUT_SECONDS = 120.0  # above the limit of a clip, which is checked while it is decoded
 
 
 @dataclass(frozen=True)
@@ -35,71 +36,78 @@ class Filled:
 
 
 def fill(
-    store: Store, encoder: Encoder, sources: Mapping[str, Source], batch: int, decoders: int
+    store: Store,
+    encoder: Encoder,
+    sources: Mapping[str, Source],
+    batch: int,
+    decoders: int,
+    timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Filled:
     """Encodes what the store lacks.
 
     Args:
         store: of this encoder's fingerprint.
         encoder: that makes the vectors.
-        sources: by content key: a text, or the path of a file.
+        sources: by content key: a text, or the path of a file whose sha256 the key is.
         batch: sources encoded at a time.
         decoders: threads that decode.
+        timeout_seconds: that one source may take to decode.
+
+    Raises:
+        ResourceFault: the encoder fails on everything, the media store hangs, the disk is full.
     """
-    missing = store.missing(sources)
-    plan = [missing[start : start + batch] for start in range(0, len(missing), batch)]
-    done = {
-        number: found
-        for number, found in stores.finished(store).items()
-        if number < len(plan) and _keys(found) == set(plan[number])
-    }
-    resumed = sum(len(_keys(found)) for found in done.values())
-    todo = [number for number in range(len(plan)) if number not in done]
-    decoded = _decoded(
-        encoder, [(plan[n], [sources[key] for key in plan[n]]) for n in todo], decoders
+    missing = set(store.missing(sources))
+    done = [found for found in stores.finished(store) if not _keys(found) & set(store.rows)]
+    held = set().union(*map(_keys, done))
+    todo = [left for keys in _plan(store, sources, batch) if (left := [*_without(keys, held)])]
+    pairs = ((key, sources[key]) for keys in todo for key in keys)
+    decoded = decode(encoder, pairs, AHEAD * batch, decoders, timeout_seconds)
+    made = []
+    for keys in track(todo, f"encode {encoder.modality}", len(todo)):
+        made.append(_encoded(encoder, [next(decoded) for _ in keys]))
+        stores.keep(store, made[-1])
+    if made or done:
+        store = stores.publish(store, [*done, *made])
+    return Filled(
+        store,
+        encoded=sum(len(new.keys) for new in made),
+        resumed=len(missing & held),
+        reused=len(set(sources)) - len(missing),
+        failed=sum(key not in store.rows for key in sources),
     )
-    what = f"encode {encoder.modality}"
-    for number, (keys, loaded) in track(zip(todo, decoded, strict=True), what, len(todo)):
-        done[number] = _encoded(encoder, keys, loaded)
-        stores.keep(store, number, done[number])
-    reused = len(set(sources)) - len(missing)
-    if plan:
-        store = stores.publish(store, [done[number] for number in sorted(done)])
-    failed = sum(key in store.failures for key in sources)
-    return Filled(store, len(missing) - resumed, resumed, reused, failed)
 
 
-def _decoded(
-    encoder: Encoder, plan: Sequence[tuple[list[str], list[Source]]], decoders: int
-) -> Iterator[tuple[list[str], list[Any]]]:
-    """Keys and decoded sources of each batch; a `MediaFault` stands where decoding failed."""
-
-    def load(source: Source) -> Any:
-        try:
-            return encoder.load(source)
-        except MediaFault as fault:
-            return fault
-
-    pending: deque[tuple[list[str], list[Future[Any]]]] = deque()
-    with ThreadPoolExecutor(decoders) as pool:
-        for keys, sources in plan:
-            pending.append((keys, [pool.submit(load, source) for source in sources]))
-            if len(pending) > AHEAD:
-                ready, futures = pending.popleft()
-                yield ready, [future.result() for future in futures]
-        while pending:
-            ready, futures = pending.popleft()
-            yield ready, [future.result() for future in futures]
+def _plan(store: Store, sources: Mapping[str, Source], batch: int) -> list[list[str]]:
+    """Keys of each batch; texts stand by length, so that a batch has little padding."""
+    keys = store.missing(sources)
+    keys.sort(key=lambda key: len(text) if isinstance(text := sources[key], str) else 0)
+    return [keys[start : start + batch] for start in range(0, len(keys), batch)]
 
 
-def _encoded(encoder: Encoder, keys: list[str], loaded: list[Any]) -> Batch:
-    """Vectors of a decoded batch; items that fail are named, and do not take others with them."""
-    pairs = zip(keys, loaded, strict=True)
-    failures = [(k, x.code, str(x)) for k, x in pairs if isinstance(x, MediaFault)]
-    good = [(k, x) for k, x in zip(keys, loaded, strict=True) if not isinstance(x, MediaFault)]
-    rows, more = _halved(encoder, good)
-    vectors = np.stack([v for _, v in rows]) if rows else np.zeros((0, encoder.width), np.float32)
-    return Batch(tuple(key for key, _ in rows), vectors, (*failures, *more))
+def _without(keys: Sequence[str], held: set[str]) -> Iterator[str]:
+    return (key for key in keys if key not in held)
+
+
+def _encoded(encoder: Encoder, decoded: list[tuple[str, Any]]) -> Batch:
+    """Vectors of a decoded batch; items that fail are named, and do not take others with them.
+
+    Raises:
+        ResourceFault: every item of several fails: it is not the items.
+    """
+    failures = [(k, x.code, str(x)) for k, x in decoded if isinstance(x, MediaFault)]
+    good = [(k, x) for k, x in decoded if not isinstance(x, MediaFault)]
+    rows, broken = _halved(encoder, good)
+    if len(broken) == len(good) > 1:
+        raise ResourceFault(
+            "the encoder fails on every item of a batch", value=broken[0][2],
+            where=f"features.{encoder.modality}",
+            fix="see the value; a smaller batch or another device may help",
+        )  # fmt: skip
+    fine = [(key, vector) for key, vector in rows if np.isfinite(vector).all()]
+    kept = tuple(key for key, _ in fine)
+    broken += [(k, "not_finite", "the vector is not finite") for k, _ in rows if k not in kept]
+    vectors = np.stack([v for _, v in fine]) if fine else np.zeros((0, encoder.width), np.float32)
+    return Batch(kept, vectors, (*failures, *broken))
 
 
 def _halved(
@@ -108,22 +116,20 @@ def _halved(
     """Encodes; where that fails, halves the batch until the culprit stands alone."""
     if not good:
         return [], []
+    keys = [key for key, _ in good]
     try:
         vectors = encoder.encode([x for _, x in good])
-    except (RuntimeError, ValueError, MemoryError) as error:
+        return list(zip(keys, vectors, strict=True)), []
+    except Fault:
+        raise
+    except Exception as error:  # an encoder is foreign code on foreign data
         if len(good) == 1:
-            return [], [(good[0][0], "encoder", f"{type(error).__name__}: {str(error)[:200]}")]
-        middle = len(good) // 2
-        left, right = _halved(encoder, good[:middle]), _halved(encoder, good[middle:])
-        return left[0] + right[0], left[1] + right[1]
-    finite: list[bool] = [bool(np.isfinite(vector).all()) for vector in vectors]
-    rows = [(key, v) for (key, _), v, fine in zip(good, vectors, finite, strict=True) if fine]
-    bad = [
-        (key, "not_finite", "the encoder's vector is not finite")
-        for (key, _), fine in zip(good, finite, strict=True)
-        if not fine
-    ]
-    return rows, bad
+            memory = isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
+            code = "out_of_memory" if memory else "encoder"
+            return [], [(keys[0], code, f"{type(error).__name__}: {str(error)[:200]}")]
+    middle = len(good) // 2
+    left, right = _halved(encoder, good[:middle]), _halved(encoder, good[middle:])
+    return left[0] + right[0], left[1] + right[1]
 
 
 def _keys(batch: Batch) -> set[str]:

@@ -10,7 +10,7 @@ from PIL import Image
 from recsys import durable
 from recsys.errors import InputFault
 from recsys.features import images
-from recsys.features.media import MediaLimits
+from recsys.features.media import MediaLimits, limits_digest
 from recsys.features.text import missing_model
 
 Pixels = npt.NDArray[np.uint8]
@@ -31,7 +31,7 @@ class ImageStatistics:
         self._side = side
         self._limits = limits
         self.width = 2 * 3 * CELLS * CELLS + HUES + 3 * (DIRECTIONS + 2)
-        self.fingerprint = f"image-statistics-1-{side}"
+        self.fingerprint = f"image-statistics-2-{side}-{limits_digest(limits)}"
 
     def load(self, source: str | Path) -> Pixels:
         """RGB `[side, side, 3]`."""
@@ -71,24 +71,31 @@ class TimmImage:
         self._device = device
         model_options = {k: options[k] for k in ("pad_type",) if options.get(k)}
         try:
-            torch.manual_seed(0)
-            self._model = timm.create_model(
-                name, pretrained=not weights, num_classes=0, **model_options
-            )
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                self._model = timm.create_model(
+                    name, pretrained=not weights, num_classes=0, **model_options
+                )
             if weights not in ("", "random"):
                 self._model.load_state_dict(_weights(Path(weights), self._model))
         except Exception as error:
             raise missing_model("image", f"{name} {weights}".strip(), error) from None
-        self._model = self._model.eval().to(device)
+        self._model = self._model.eval().to(device, memory_format=torch.channels_last)
         config = timm.data.resolve_model_data_config(self._model)
         config |= {k: tuple(options[k]) for k in ("mean", "std") if options.get(k)}
         if options.get("side"):
             config |= {"input_size": (3, options["side"], options["side"]), "crop_pct": 1.0}
         self._transform = timm.data.create_transform(**config, is_training=False)
-        self.width = int(self._model.num_features)
+        with torch.inference_mode():  # some networks end in a layer wider than their num_features
+            probe = self._model(torch.zeros(1, *config["input_size"], device=device))
+        self.width = int(probe.shape[1])
         source = durable.sha256(Path(weights))[:16] if weights not in ("", "random") else weights
-        shape = {k: str(config[k]) for k in ("input_size", "mean", "std", "interpolation")}
-        self.fingerprint = f"timm-1-{_short(f'{name} {source} {shape} {model_options}')}"
+        shape = {
+            k: str(config[k]) for k in ("input_size", "mean", "std", "interpolation", "crop_pct")
+        }
+        self.fingerprint = (
+            f"timm-2-{_short(f'{name} {source} {shape} {model_options} {limits_digest(limits)}')}"
+        )
 
     def load(self, source: str | Path) -> Any:
         """The preprocessed image, a tensor `[3, side, side]`."""

@@ -13,6 +13,8 @@ from recsys.features.media import MediaFault, MediaLimits, check_size
 Pixels = npt.NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 WHITE = (255, 255, 255)
+# Once, for the process: `catch_warnings` in threads that decode side by side would lose filters.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
@@ -39,30 +41,36 @@ def load(path: Path, limits: MediaLimits) -> Pixels:
 
 def decode(content: bytes, limits: MediaLimits) -> Pixels:
     """As `load`, from bytes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                check_size(*image.size, limits)
-                image.load()
-                return np.asarray(_rgb(image), dtype=np.uint8)
-        except MediaFault:
-            raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise MediaFault("too_large", str(error)) from None
-        except Exception as error:  # Pillow's decoders raise many kinds, ValueError for zip bombs
-            raise MediaFault("not_an_image", f"{type(error).__name__}: {error}") from None
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            check_size(*image.size, limits)
+            image.load()
+            return np.asarray(_rgb(image), dtype=np.uint8)
+    except MediaFault:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise MediaFault("too_large", str(error)) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many kinds, ValueError for zip bombs
+        raise MediaFault("not_an_image", f"{type(error).__name__}: {error}") from None
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     """Upright and on white; 16-bit greys are scaled to 8 bits instead of cut."""
-    upright = ImageOps.exif_transpose(image) or image
+    upright = _upright(image)
     if upright.mode in WIDE_MODES:
         wide = np.asarray(upright).astype(np.float64)
-        top = 65_535.0 if wide.max(initial=0) > 255 else 255.0
-        upright = Image.fromarray((wide.clip(0, top) * (255.0 / top)).round().astype(np.uint8))
+        upright = Image.fromarray((wide.clip(0, 65_535) / 257).round().astype(np.uint8))
     if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
         layered = upright.convert("RGBA")
         ground = Image.new("RGBA", layered.size, (*WHITE, 255))
         return Image.alpha_composite(ground, layered).convert("RGB")
     return upright.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF says nothing about the picture itself
+        return image

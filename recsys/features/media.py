@@ -1,9 +1,13 @@
 """What can be wrong with a media file, as a coded reason: a row of the failures table."""
 
+import hashlib
+
 from pydantic import Field
 
 from recsys.settings import Section
 
+# These can go away without the content changing: they are tried again on the next run.
+TRANSIENT = frozenset({"unreadable", "changed", "timeout", "out_of_memory"})
 ASPECT, SIDE = "aspect", "too_small"
 
 
@@ -27,8 +31,13 @@ class MediaLimits(Section):
     max_aspect: float = Field(20.0, ge=1, description="longer side : shorter side")
     max_bytes: int = Field(200_000_000, ge=1, description="size of a file")
     max_seconds: float = Field(600.0, gt=0, description="length of a clip")
-    max_decoded_frames: int = Field(20_000, ge=1, description="frames decoded of one clip")
+    max_frames: int = Field(150_000, ge=1, description="frames of one clip, whatever its length")
     timeout_seconds: float = Field(30.0, gt=0, description="time for decoding one clip")
+
+
+def limits_digest(limits: MediaLimits) -> str:
+    """Identifies limits (8 hex digits): what they refused is tried again when they change."""
+    return hashlib.sha256(limits.model_dump_json().encode()).hexdigest()[:8]
 
 
 def check_size(width: int, height: int, limits: MediaLimits) -> None:

@@ -19,6 +19,7 @@ import polars as pl
 
 from recsys import artefacts, durable
 from recsys.errors import InputFault, MismatchFault
+from recsys.features.media import TRANSIENT
 from recsys.progress import say
 
 Vectors = npt.NDArray[np.float32]
@@ -102,14 +103,14 @@ def open_store(root: Path, name: str, width: int) -> Store:
     return store
 
 
-def keep(store: Store, number: int, batch: Batch) -> None:
+def keep(store: Store, batch: Batch) -> None:
     """Puts a finished batch into the journal: durable, and named by its content's hash."""
     content = io.BytesIO()
     frame = _vector_frame(batch.keys, batch.vectors, store.width)
     failed = pl.DataFrame(list(batch.failures), schema=FAILURE_SCHEMA, orient="row")
     pl.concat([frame, failed], how="diagonal").write_parquet(content)
     data = content.getvalue()
-    name = f"{number:08d}-{hashlib.sha256(data).hexdigest()[:32]}.parquet"
+    name = f"{hashlib.sha256(data).hexdigest()}.parquet"
     store.journal.mkdir(parents=True, exist_ok=True)
     temporary = store.journal / f"{durable.TEMPORARY}{secrets.token_hex(4)}"
     with temporary.open("wb") as stream:
@@ -120,36 +121,42 @@ def keep(store: Store, number: int, batch: Batch) -> None:
     durable.sync_folder(store.journal)
 
 
-def finished(store: Store) -> dict[int, Batch]:
-    """Batches of the journal by number; damaged ones are left out and made again."""
-    batches: dict[int, Batch] = {}
+def finished(store: Store) -> list[Batch]:
+    """Batches of the journal; damaged ones are removed and made again."""
+    batches: list[Batch] = []
     if not store.journal.is_dir():
         return batches
     for path in sorted(store.journal.glob("*.parquet")):
-        number, _, digest = path.stem.partition("-")
         data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest()[:32] != digest:
+        if hashlib.sha256(data).hexdigest() != path.stem:
             say(f"{path} is damaged; its batch is encoded again")
+            path.unlink()
             continue
         frame = pl.read_parquet(data)
         good = frame.filter(pl.col("code").is_null())
         bad = frame.filter(pl.col("code").is_not_null()).select(list(FAILURE_SCHEMA))
         vectors = good["vector"].to_numpy().reshape(len(good), store.width)
-        batches[int(number)] = Batch(tuple(good["key"]), vectors, tuple(bad.iter_rows()))
+        batches.append(Batch(tuple(good["key"]), vectors, tuple(bad.iter_rows())))
     return batches
 
 
 def publish(store: Store, batches: Iterable[Batch]) -> Store:
-    """Publishes the store with further batches, sorted by key, and clears the journal."""
-    every = [(key, store.vectors[row]) for key, row in store.rows.items()]
+    """Publishes the store with further batches, sorted by key, and clears the journal.
+
+    Failures that can go away by themselves are not recorded, so that the next run tries again.
+    """
+    names, parts = list(store.rows), [store.vectors]
     failures = dict(store.failures)
     for batch in batches:
-        every += zip(batch.keys, batch.vectors, strict=True)
-        failures |= {key: (code, message) for key, code, message in batch.failures}
-    every.sort(key=lambda pair: pair[0])
-    keys = [key for key, _ in every]
+        names += batch.keys
+        parts.append(batch.vectors.reshape(-1, store.width))
+        failures |= {
+            key: (code, text) for key, code, text in batch.failures if code not in TRANSIENT
+        }
+    order = sorted(range(len(names)), key=names.__getitem__)
+    keys = [names[place] for place in order]
     width = store.width
-    vectors = np.stack([v for _, v in every]) if every else np.zeros((0, width), np.float32)
+    vectors = np.concatenate(parts)[order]
     rows = [(key, *failures[key]) for key in sorted(failures)]
     with artefacts.publishing(store.root, store.name, KIND, current=False) as staged:
         _vector_frame(keys, vectors, width).write_parquet(staged.folder / TABLE)

