@@ -54,12 +54,15 @@ def find(
     """
     rows = np.full((len(queries), count), -1, np.int64)
     scores = np.full((len(queries), count), -np.inf, np.float32)
+    if seen is not None:
+        seen = seen.restrict(_listed(index, seen))  # what is not in the index needs no leaving out
     had = np.zeros(len(queries), np.int64) if seen is None else seen.sizes()
     order = np.argsort(had, kind="stable")  # users of similar need share a search
     start = 0
     while start < len(order):
-        wanted = min(len(index), int(had[order[start]]) + count)
-        size = max(1, min(1024, CELLS // max(1, 2 * wanted)))
+        most = 2 * (int(had[order[start]]) + count)
+        size = max(1, min(1024, CELLS // most))
+        size = min(size, int(np.searchsorted(had[order[start:]] + count, most, side="right")))
         group = order[start : start + size]
         start += len(group)
         wanted = min(len(index), int(had[group].max()) + count)
@@ -94,6 +97,14 @@ def _fetch(
     # best first, ties by row, so that the same inputs give the same list
     order = np.lexsort((rows, -scores), axis=1)[:, :count]
     return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def _listed(index: Index, seen: RowSets) -> npt.NDArray[np.bool_]:
+    """By item row: whether the index holds it."""
+    highest = max(index.rows.max(initial=-1), seen.rows.max(initial=-1))
+    listed = np.zeros(int(highest) + 1, np.bool_)
+    listed[index.rows] = True
+    return listed
 
 
 def _among(rows: Rows, seen: RowSets) -> npt.NDArray[np.bool_]:

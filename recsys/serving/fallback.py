@@ -22,9 +22,10 @@ SCHEMA = {
 
 def scores(recommender: Recommender) -> Floats:
     """`[N]` weighted terms without similarity; -inf for what may not be listed."""
-    terms, weights = recommender.terms, np.asarray(recommender.reranker.weights[1:])
-    every = terms.values @ weights
-    if not np.any(weights):
+    terms, weights = recommender.terms, recommender.reranker.weights[1:]
+    # summed as the published score is, so that rank and score agree to the last bit
+    every = weighted_terms(recommender, np.arange(len(terms.values))).sum(axis=-1)
+    if not any(weights):
         every = terms.values[:, :1].sum(axis=1)
     listed = np.full(len(every), -np.inf)
     listed[recommender.index.rows] = every[recommender.index.rows]

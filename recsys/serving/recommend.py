@@ -68,11 +68,11 @@ class Recommender:
     at_seconds: float
     settings: ListSettings
 
-    def candidates(self, histories: vectors.Events) -> Candidates:
-        """The best items of each user before the reranker."""
+    def candidates(self, histories: vectors.Events, at_least: int = 0) -> Candidates:
+        """The best items of each user before the reranker: `candidates.count`, or `at_least`."""
         users = vectors.of_users(self.model, self.item_vectors, histories, self.at_seconds)
         seen = None if self.settings.candidates.repeats else seen_items(histories)
-        count = self.settings.candidates.count
+        count = max(self.settings.candidates.count, at_least)
         return candidates.find(self.index, users, seen, self.exact, count)
 
     def lists(self, histories: vectors.Events, k: int) -> Ranked:
@@ -80,10 +80,10 @@ class Recommender:
 
         Args:
             histories: events before the moment, of users with at least one event.
-            k: places per list, at most `candidates.count`.
+            k: places per list.
         """
         temperature = self.model.temperature.item()
-        found = self.candidates(histories)
+        found = self.candidates(histories, at_least=k)
         return reranking.rerank(found, temperature, self.terms, self.reranker, k)
 
 

@@ -69,19 +69,21 @@ def popular_frame(
     there = rows >= 0
     shape = (len(user_ids), int(there.sum()))
     terms = np.broadcast_to(weighted[there], (*shape, len(names)))
-    every = Ranked(np.broadcast_to(rows[there], shape), terms.sum(axis=-1), terms)
+    scores = np.broadcast_to(weighted[there].sum(axis=-1), shape)
+    every = Ranked(np.broadcast_to(rows[there], shape), scores, terms)
     frame = list_frame(tuple(user_ids), every, names, item_ids)
     return frame.with_columns(source=pl.lit(POPULAR))
 
 
 def outside_ids(frame: pl.DataFrame, integer_ids: Mapping[str, bool]) -> pl.DataFrame:
-    """Ids as they are outside: whole numbers go back to integers."""
+    """Ids as they are outside: whole numbers go back to integers, and sort as such."""
     casts = [
         pl.col(name).cast(pl.Int64)
         for name, whole in integer_ids.items()
         if whole and name in frame.columns
     ]
-    return frame.with_columns(casts)
+    frame, first = frame.with_columns(casts), frame.columns[0]
+    return frame.sort(first, "rank") if integer_ids.get(first) else frame
 
 
 def write_parts(frame: pl.DataFrame, folder: Path) -> dict[str, int]:
@@ -185,9 +187,13 @@ def rollback(root: Path, to: str) -> dict[str, Any]:
 
 
 def _read(folder: Path, table: str) -> pl.DataFrame:
+    parts = sorted((folder / table).glob("part-*.parquet"))
+    if (folder / artefacts.MANIFEST).is_file():  # it decides what belongs to a published release
+        known = artefacts.read(folder, KIND, check=False)["files"]
+        parts = [folder / name for name in sorted(known) if Path(name).parent == Path(table)]
     try:
-        frame = pl.read_parquet(folder / table / "part-*.parquet", hive_partitioning=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        frame = pl.read_parquet(parts, hive_partitioning=False, glob=False)
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise InputFault(
             f"{table} cannot be read: {str(error)[:200]}", where=str(folder / table),
             fix="roll back to another release, or run the night again",
