@@ -72,10 +72,11 @@ def bars(rows: Sequence[Bar], label: str) -> str:
         places = range(len(rows))
         axes.barh(places, [r.value for r in rows], color=[r.colour for r in rows], height=0.66)
         _intervals(axes, rows, list(places))
-        right = max([r.high if r.high is not None else r.value for r in rows] + [1e-9])
+        right = max([1e-9, *(x for row in rows for x in _reach(row))])
         for place, row in zip(places, rows, strict=True):
-            edge = row.high if row.high is not None else row.value
-            axes.text(edge + right * 0.02, place, f"{row.value:.4f}", va="center", fontsize=9)
+            axes.text(
+                max(_reach(row)) + right * 0.02, place, f"{row.value:.4f}", va="center", fontsize=9
+            )
         axes.set_yticks(list(places), [r.label for r in rows])
         axes.set_xlim(0, right * 1.16)
         axes.invert_yaxis()
@@ -113,7 +114,8 @@ def pairs(rows: Sequence[Pair], label: str, names: tuple[str, str]) -> str:
             )  # fmt: skip
         axes.set_yticks(places, [row.label for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlim(left=0)
+        edges = [x for row in rows for bar in (row.ours, row.other) if bar for x in _reach(bar)]
+        axes.set_xlim(-0.02 * (max(edges) or 1.0), (max(edges) or 1.0) * 1.05)
         axes.set_xlabel(label)
         figure.legend(loc="outside upper left", ncols=2, fontsize=9, handletextpad=0.2)
         return _address(figure)
@@ -149,6 +151,10 @@ def training(losses: Sequence[float], validation: Sequence[float], best: int, la
         lower.set_xlabel("epoch")
         lower.xaxis.get_major_locator().set_params(integer=True)
         return _address(figure)
+
+
+def _reach(bar: Bar) -> tuple[float, ...]:
+    return (bar.value,) if bar.high is None else (bar.value, bar.high)
 
 
 def _intervals(axes: Any, rows: Sequence[Bar], places: Sequence[float], colour: str = INK) -> None:

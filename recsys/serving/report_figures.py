@@ -21,7 +21,7 @@ LABELS = {
     "markov": "Markov chain",
 }
 OURS = ("lists", "model")
-COLUMNS = ("recall", "ndcg", "hit_rate", "mrr", "map", "coverage", "novelty", "gini")
+COLUMNS = ("recall", "ndcg", "hit_rate", "mrr", "coverage", "novelty")
 Row = Mapping[str, Any]
 
 
