@@ -47,6 +47,11 @@ class UserTowerSettings(Section):
         default=True,
         description="learned attention bias for the time and the events between two events",
     )
+    long_term: bool = Field(
+        default=True,
+        description="kind transformer: adds the mean of the history so far to each state, so that "
+        "lasting tastes need not be learned through attention",
+    )
     request_time: bool = Field(
         default=False,
         description="time biases count from the moment a state is asked (in training the next "
@@ -107,13 +112,14 @@ class UserTower(nn.Module):
                     )
                     for _ in range(settings.blocks)
                 )
+                if settings.long_term:
+                    self.output = near_identity(width)
+                    self.recent = nn.Parameter(torch.full((width,), 0.2))
             case "attention":
                 self.pooling = CausalAttention(width, settings.heads, biased=biased)
                 self.pooling_norm = nn.LayerNorm(width)
             case "mean":
-                self.output = nn.Linear(width, width)
-                nn.init.eye_(self.output.weight)
-                nn.init.zeros_(self.output.bias)
+                self.output = near_identity(width)
 
     def forward(self, items: Tensor, events: Tensor, ages: Tensor, mask: Tensor) -> Tensor:
         """States `[B, L, D]`; those of padding mean nothing.
@@ -132,6 +138,8 @@ class UserTower(nn.Module):
                 times, distances = self._biases(ages, mask)
                 for block in self.blocks:
                     states = block(states, times, distances)
+                if self.settings.long_term:
+                    states = self.recent * states + self.output(running_mean(inputs, 1.0))
             case "attention":
                 pooled = self.pooling(self.pooling_norm(inputs), *self._biases(ages, mask))
                 states = inputs + pooled
@@ -146,6 +154,14 @@ class UserTower(nn.Module):
         asked = request_ages(ages, mask) if self.settings.request_time else ages
         times = time_bucket(ages.unsqueeze(1) - asked.unsqueeze(2))
         return times, distance_bucket(ages.shape[1], ages.device)
+
+
+def near_identity(width: int) -> nn.Linear:
+    """A square linear layer that begins as the identity."""
+    layer = nn.Linear(width, width)
+    nn.init.eye_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def request_ages(ages: Tensor, mask: Tensor) -> Tensor:
