@@ -83,7 +83,7 @@ def measure(
     ranked |= _baselines(settings, found.histories(settings, past), asked, recommender, k)
     trained = found.histories(settings, split.frame.filter(pl.col("part") == splits.TRAIN))
     counts = histories.counts(trained, len(found.vocabulary))
-    judged = _judged(settings, found, asked, ranked, counts, recommender, features)
+    judged = _judged(settings, asked, ranked, counts, recommender, features)
     table = compare(
         judged, LISTS, np.random.default_rng(settings.evaluation.seed), settings.evaluation.draws
     )
@@ -139,7 +139,6 @@ def _baselines(
 
 def _judged(
     settings: Settings,
-    found: Inputs,
     asked: Question,
     ranked: dict[str, Rows],
     counts: npt.NDArray[np.float64],

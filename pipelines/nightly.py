@@ -21,7 +21,7 @@ from recsys.data import buckets
 from recsys.engine import map_buckets
 from recsys.errors import InputFault
 from recsys.progress import say
-from recsys.serving import fallback, gates, recommend, release, similar
+from recsys.serving import fallback, gates, recommend, release, report, similar
 from recsys.serving.recommend import Recommender
 from recsys.settings import fingerprint
 

@@ -1,4 +1,4 @@
-"""One `run.json` a run: begun when it starts, finished however it ends; used by the command line."""
+"""One `run.json` a run: begun when it starts, finished however it ends; for the command line."""
 
 import contextlib
 import datetime

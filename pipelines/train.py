@@ -1,4 +1,4 @@
-"""`recsys train`: towers on the training part, a reranker on the validation part, a model folder."""
+"""`recsys train`: towers on the training part, a reranker on the validation part, a model."""
 
 import json
 from collections.abc import Mapping

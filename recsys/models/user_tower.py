@@ -41,7 +41,7 @@ class UserTowerSettings(Section):
         description="hidden width of the feed-forward, relative to the width",
     )
     dropout: float = Field(
-        default=0.1, ge=0, lt=1, description="dropout on inputs and after each part of a block"
+        default=0.2, ge=0, lt=1, description="dropout on inputs and after each part of a block"
     )
     attention_bias: bool = Field(
         default=True,

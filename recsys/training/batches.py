@@ -51,7 +51,7 @@ class BatchSettings(Section):
         "which is what lists without repeats are made of",
     )
     event_weights: bool = Field(
-        default=True, description="weigh targets by their event's weight; else all count alike"
+        default=False, description="weigh targets by their event's weight; else all count alike"
     )
 
 

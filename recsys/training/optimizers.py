@@ -19,7 +19,7 @@ class OptimizerSettings(Section):
     """How weights move."""
 
     learning_rate: float = Field(
-        default=1e-3, gt=0, le=10, description="AdamW's peak learning rate, for all dense weights"
+        default=2e-3, gt=0, le=10, description="AdamW's peak learning rate, for all dense weights"
     )
     weight_decay: float = Field(
         default=0.01, ge=0, le=10, description="AdamW's decoupled decay of weight matrices"

@@ -1,0 +1,78 @@
+"""What the night's report tells: gathered here from artefacts, drawn by `recsys.serving.report`."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.inputs import Inputs
+from pipelines.settings import Settings
+from pipelines.train import Model
+from recsys import artefacts
+from recsys.data import buckets, media_paths
+
+EXAMPLES, PLACES, HISTORY = 6, 10, 8
+
+
+def of_night(
+    settings: Settings, found: Inputs, model: Model, evaluation: dict[str, Any], lists: pl.DataFrame
+) -> dict[str, Any]:
+    """The report's page but for the release's own counts and gates; holds no time of day."""
+    log = artefacts.read(found.interactions, buckets.KIND, check=False)
+    shop = artefacts.read(found.catalogue, "catalogue", check=False)
+    quarantine = buckets.read_quarantine(found.interactions)
+    codes = quarantine.group_by("code").len().sort("len", "code", descending=[True, False])
+    return {
+        "accounting": log["accounting"],
+        "quarantine": dict(codes.iter_rows()),
+        "catalogue": shop["counts"],
+        "evaluation": evaluation,
+        "course": model.course,
+        "weights": dict(zip(model.reranker.names, model.reranker.weights, strict=True)),
+        "examples": _examples(settings, found, lists),
+        "show_ids": settings.nightly.show_ids,
+    }
+
+
+def _examples(settings: Settings, found: Inputs, lists: pl.DataFrame) -> list[dict[str, Any]]:
+    """Lists of users spread evenly over all users with a model list, in the order of their ids."""
+    users = lists.filter(pl.col("source") == "model")["user_id"].unique().sort()
+    if users.is_empty():
+        users = lists["user_id"].unique().sort()
+    chosen = users.gather_every(max(1, len(users) // EXAMPLES)).head(EXAMPLES)
+    return [_example(settings, found, lists, user) for user in chosen]
+
+
+def _example(settings: Settings, found: Inputs, lists: pl.DataFrame, user: str) -> dict[str, Any]:
+    rows = lists.filter(pl.col("user_id") == user).sort("rank").head(PLACES)
+    terms = [name for name in rows.columns if name.startswith("term_")]
+    items = found.items.select("item_id", "title", "category", "image")
+    picks = [
+        {
+            "item_id": row["item_id"],
+            "title": row["title"] or row["item_id"],
+            "category": ", ".join(row["category"] or []),
+            "score": row["score"],
+            "terms": {name[5:]: row[name] for name in terms},
+            "picture": _picture(settings, row["image"]),
+        }
+        for row in rows.join(items, on="item_id", how="left", maintain_order="left").iter_rows(
+            named=True
+        )
+    ]
+    past = found.log.filter(pl.col("user_id") == user).tail(HISTORY)
+    titles = past.join(items, on="item_id", how="left", maintain_order="left")["title"]
+    return {
+        "user_id": user,
+        "source": rows["source"][0],
+        "history": tuple(title or "" for title in titles),
+        "picks": picks,
+    }
+
+
+def _picture(settings: Settings, paths: list[str] | None) -> bytes:
+    """The item's first picture as it stands on disk; empty where there is none to be had."""
+    if not paths:
+        return b""
+    path = media_paths.resolve(Path(settings.data.folder), paths[0])
+    return path.read_bytes() if isinstance(path, Path) and path.is_file() else b""

@@ -1,0 +1,76 @@
+"""A small model with everything around it: ten items of two kinds, random weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from recsys.models import two_tower
+from recsys.models.item_features import ItemFeatures
+from recsys.models.two_tower import ModelSettings
+from recsys.serving import recommend
+from recsys.serving.recommend import ListSettings, Recommender, Shop
+from recsys.serving.reranking import Reranker, RerankSettings
+
+DAY = 86_400
+NOW = 1_000 * DAY
+
+
+@dataclass(frozen=True)
+class Log:
+    """Histories as arrays."""
+
+    offsets: np.ndarray
+    items: np.ndarray
+    events: np.ndarray
+    times: np.ndarray
+
+
+def log_of(histories: list[list[int]]) -> Log:
+    """Views, the last an hour before now, each an hour after the one before."""
+    lengths = [len(items) for items in histories]
+    ages = np.concatenate([np.arange(n, 0, -1) for n in lengths]) if lengths else np.zeros(0)
+    rows = np.array([row for items in histories for row in items], np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Log(offsets, rows, np.ones(len(rows), np.int64), NOW - 3600 * ages.astype(np.int64))
+
+
+Made = Callable[..., Recommender]
+
+
+@pytest.fixture
+def made() -> Made:
+    """Makes a recommender; events, eligibility and weights can be chosen."""
+
+    def make(
+        items: int = 10,
+        *,
+        eligible: list[bool] | None = None,
+        events: list[int] | None = None,
+        weights: tuple[float, ...] | None = None,
+        settings: ListSettings | None = None,
+    ) -> Recommender:
+        random = torch.Generator().manual_seed(0)
+        text = torch.randn(items, 6, generator=random)
+        features = ItemFeatures(("text",), {"text": text}, torch.ones(items, 2, dtype=torch.bool))
+        model = two_tower.build(ModelSettings(width=8), features, ("view",), 0).eval()
+        rows = np.array([0, 1, 2] if events is None else events, np.int64)
+        shop = Shop(
+            np.ones(items, bool) if eligible is None else np.array(eligible),
+            rows,
+            np.full(len(rows), NOW - 3600, np.int64),
+            np.full(items, np.nan),
+            "checksum",
+        )
+        settings = settings or ListSettings(
+            rerank=RerankSettings(half_lives_days=(1.0,), freshness_days=3.0)
+        )
+        reranker = None
+        if weights is not None:
+            names = ("similarity", "popularity_1d", "freshness")
+            reranker = Reranker(names, weights, settings.rerank)
+        return recommend.prepare(model, features, shop, NOW, settings, reranker)
+
+    return make

@@ -1,0 +1,177 @@
+"""Every kind of index answers as brute force does, and refuses what would answer wrongly."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys.errors import InputFault, MismatchFault
+from recsys.serving import index
+from recsys.serving.index import IndexSettings
+
+# IVF that looks into every list and HNSW with effort above the size must find everything
+KINDS = [
+    IndexSettings(kind="exact"),
+    IndexSettings(kind="ivf", lists=4, probes=4),
+    IndexSettings(kind="hnsw", build_effort=400, search_effort=400),
+]
+each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
+
+
+def vectors(count: int, width: int = 8, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
+
+
+def brute_force(items: np.ndarray, rows: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
+    scores = queries.astype(np.float64) @ items.astype(np.float64).T
+    return rows[np.argsort(-scores, axis=1, kind="stable")[:, :k]]
+
+
+def test_golden() -> None:
+    # inner products of (1, 0) with (1,0), (0,1), (-1,0), (2,1): 1, 0, -1, 2; rows 10, 20, 30, 40
+    items = np.array([[1, 0], [0, 1], [-1, 0], [2, 1]], np.float32)
+    built = index.build(items, np.array([10, 20, 30, 40]), "x", IndexSettings())
+    rows, scores = built.search(np.array([[1, 0]], np.float32), 5)
+    assert rows.tolist() == [[40, 10, 20, 30, -1]]
+    assert scores.tolist() == [[2, 1, 0, -1, -np.inf]]
+
+
+@each_kind
+def test_as_brute_force(kind: IndexSettings) -> None:
+    items, queries = vectors(200), vectors(30, seed=1)
+    rows = np.arange(200) * 3
+    found, scores = index.build(items, rows, "x", kind).search(queries, 10)
+    assert (found == brute_force(items, rows, queries, 10)).all()
+    np.testing.assert_allclose(
+        scores, np.take_along_axis(queries @ items.T, found // 3, 1), rtol=1e-5
+    )
+
+
+@each_kind
+def test_longer_vectors_score_higher(kind: IndexSettings) -> None:
+    # an L2 index would prefer the near one; by inner product the long one wins, as in training
+    items = np.concatenate([vectors(50) * 0.1, [[9, 0, 0, 0, 0, 0, 0, 0]]]).astype(np.float32)
+    rows, _ = index.build(items, np.arange(51), "x", kind).search(items[-1:] * 0.1, 1)
+    assert rows.tolist() == [[50]]
+
+
+@each_kind
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_fewer_items_than_asked_for(kind: IndexSettings, count: int) -> None:
+    rows, scores = index.build(vectors(count), np.arange(count), "x", kind).search(vectors(2), 5)
+    assert rows.shape == scores.shape == (2, 5)
+    assert ((rows >= 0).sum(axis=1) == count).all()
+    assert np.isneginf(scores[rows < 0]).all()
+
+
+@each_kind
+def test_queries_of_another_width(kind: IndexSettings) -> None:
+    built = index.build(vectors(20), np.arange(20), "x", kind)
+    with pytest.raises(MismatchFault, match="7 and 8"):
+        built.search(vectors(1, 7), 3)
+
+
+@each_kind
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+def test_vectors_that_would_vanish_are_refused(kind: IndexSettings, bad: float) -> None:
+    items = vectors(20)
+    items[[4, 7]] = bad
+    with pytest.raises(InputFault, match=r"2 of 20(.|\n)*rows 104, 107"):
+        index.build(items, np.arange(100, 120), "x", kind)
+
+
+@each_kind
+def test_queries_that_are_not_finite(kind: IndexSettings) -> None:
+    built = index.build(vectors(20), np.arange(20), "x", kind)
+    with pytest.raises(InputFault, match="1 of 3"):
+        built.search(np.where([[1], [0], [1]], vectors(3), np.nan).astype(np.float32), 3)
+
+
+@each_kind
+def test_comes_back_from_disk(kind: IndexSettings, tmp_path: Path) -> None:
+    built = index.build(vectors(100), np.arange(100) * 2, "words", kind)
+    index.write(built, tmp_path)
+    again = index.read(tmp_path, "words")
+    for one, other in zip(built.search(vectors(9, seed=2), 7), again.search(vectors(9, seed=2), 7),
+                          strict=True):  # fmt: skip
+        assert (one == other).all()
+    assert again.settings == kind
+
+
+@each_kind
+def test_the_same_vectors_are_the_same_file(kind: IndexSettings, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        index.write(index.build(vectors(500), np.arange(500), "x", kind), tmp_path / name)
+    assert (tmp_path / "a" / index.FILE).read_bytes() == (tmp_path / "b" / index.FILE).read_bytes()
+
+
+def written(folder: Path) -> Path:
+    index.write(index.build(vectors(50), np.arange(50), "words", IndexSettings()), folder)
+    return folder
+
+
+def test_another_catalogue_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MismatchFault, match="vocabulary"):
+        index.read(written(tmp_path), "other words")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [("metric", "l2", "metric"), ("width", 9, "width"), ("vocabulary", "y", "vocabulary")],
+)
+def test_a_description_that_does_not_fit(
+    tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    path = written(tmp_path) / index.DESCRIPTION
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(MismatchFault, match=message):
+        index.read(tmp_path, "words")
+
+
+def test_another_number_of_rows(tmp_path: Path) -> None:
+    np.save(written(tmp_path) / "rows.npy", np.arange(49))
+    with pytest.raises(MismatchFault, match="items"):
+        index.read(tmp_path, "words")
+
+
+@pytest.mark.parametrize("size", [0, 1, 20, 50, 400, 1000])
+def test_a_truncated_file(tmp_path: Path, size: int) -> None:
+    path = written(tmp_path) / index.FILE
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(InputFault, match="cannot be read"):
+        index.read(tmp_path, "words")
+
+
+def test_a_header_that_claims_a_terabyte(tmp_path: Path) -> None:
+    # the vectors' length stands as a 64-bit number just before the vectors: 50 * 8 floats
+    path = written(tmp_path) / index.FILE
+    content = path.read_bytes()
+    place = len(content) - 50 * 8 * 4 - 8
+    assert int.from_bytes(content[place : place + 8], "little") in {50 * 8, 50 * 8 * 4}
+    path.write_bytes(content[:place] + (1 << 38).to_bytes(8, "little") + content[place + 8 :])
+    with pytest.raises(InputFault, match="cannot be read"):
+        index.read(tmp_path, "words")
+
+
+def test_ids_that_need_pickle(tmp_path: Path) -> None:
+    np.save(written(tmp_path) / "rows.npy", np.array([object()]), allow_pickle=True)
+    with pytest.raises(InputFault, match="cannot be read"):
+        index.read(tmp_path, "words")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 10_000))
+def test_exact_search_is_brute_force(count: int, k: int, seed: int) -> None:
+    # small whole numbers: exact inner products, many ties, which stand in row order
+    random = np.random.default_rng(seed)
+    items = random.integers(-2, 3, (count, 3)).astype(np.float32) + [[5, 0, 0]]
+    queries = random.integers(-2, 3, (4, 3)).astype(np.float32)
+    _, scores = index.build(
+        items.astype(np.float32), np.arange(count), "x", IndexSettings()
+    ).search(queries, k)
+    want = -np.sort(-(queries @ items.T), axis=1)[:, :k]
+    assert (scores[:, : want.shape[1]] == want).all()
