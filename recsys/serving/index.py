@@ -57,7 +57,7 @@ class Index:
         return len(self.rows)
 
     def search(self, queries: Vectors, k: int) -> tuple[Rows, Vectors]:
-        """The k best items of each query, best first, ties in row order for exact search.
+        """The k best items of each query, best first, equal scores in row order.
 
         Args:
             queries: `[q, D]` finite.
@@ -87,7 +87,9 @@ class Index:
             some, places = self._index.search(np.ascontiguousarray(queries), found)
             scores[:, :found] = np.where(places >= 0, some, -np.inf)
             rows[:, :found] = np.where(places >= 0, self.rows[places], -1)
-        return rows, scores
+        # faiss gives equal scores in any order
+        order = np.lexsort((rows, -scores), axis=1)
+        return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
 
 
 def build(vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings) -> Index:
