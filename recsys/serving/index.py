@@ -57,7 +57,7 @@ class Index:
         return len(self.rows)
 
     def search(self, queries: Vectors, k: int) -> tuple[Rows, Vectors]:
-        """The k best items of each query, best first; equal scores that are found stand in row order.
+        """The k best items of each query, best first; equal scores stand in row order.
 
         Args:
             queries: `[q, D]` finite.

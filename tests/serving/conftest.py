@@ -1,8 +1,8 @@
 """A small model with everything around it: ten items of two kinds, random weights."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import faiss
 import numpy as np
 import pytest
 import torch
@@ -14,27 +14,9 @@ from recsys.serving import recommend
 from recsys.serving.recommend import ListSettings, Recommender, Shop
 from recsys.serving.reranking import Reranker, RerankSettings
 
+faiss.omp_set_num_threads(1)  # many tiny searches: threads that wait for work cost most
 DAY = 86_400
 NOW = 1_000 * DAY
-
-
-@dataclass(frozen=True)
-class Log:
-    """Histories as arrays."""
-
-    offsets: np.ndarray
-    items: np.ndarray
-    events: np.ndarray
-    times: np.ndarray
-
-
-def log_of(histories: list[list[int]]) -> Log:
-    """Views, the last an hour before now, each an hour after the one before."""
-    lengths = [len(items) for items in histories]
-    ages = np.concatenate([np.arange(n, 0, -1) for n in lengths]) if lengths else np.zeros(0)
-    rows = np.array([row for items in histories for row in items], np.int64)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Log(offsets, rows, np.ones(len(rows), np.int64), NOW - 3600 * ages.astype(np.int64))
 
 
 Made = Callable[..., Recommender]

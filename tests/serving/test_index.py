@@ -166,7 +166,7 @@ def test_ids_that_need_pickle(tmp_path: Path) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 10_000))
 def test_exact_search_is_brute_force(count: int, k: int, seed: int) -> None:
-    # small whole numbers: exact inner products, many ties; which of them is last may be faiss's choice
+    # small whole numbers: exact inner products, many ties; faiss chooses the last of them
     random = np.random.default_rng(seed)
     items = (random.integers(-2, 3, (count, 3)) + np.array([5, 0, 0])).astype(np.float32)
     queries = random.integers(-2, 3, (4, 3)).astype(np.float32)

@@ -1,0 +1,110 @@
+"""From a model to lists: the same vectors one by one or in blocks; lists that keep the rules."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recsys.serving import fallback, vectors
+from recsys.serving.candidates import CandidateSettings
+from recsys.serving.index import IndexSettings
+from recsys.serving.recommend import ListSettings, Recommender
+from recsys.serving.reranking import RerankSettings
+
+NOW = 1_000 * 86_400
+TERMS = RerankSettings(half_lives_days=(1.0,))
+Made = Any
+
+
+@dataclass(frozen=True)
+class Log:
+    """Histories as arrays."""
+
+    offsets: np.ndarray
+    items: np.ndarray
+    events: np.ndarray
+    times: np.ndarray
+
+
+def log_of(histories: list[list[int]]) -> Log:
+    """Views, the last an hour before now, each an hour after the one before."""
+    lengths = [len(items) for items in histories]
+    ages = np.concatenate([np.arange(n, 0, -1) for n in lengths]) if lengths else np.zeros(0)
+    rows = np.array([row for items in histories for row in items], np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Log(offsets, rows, np.ones(len(rows), np.int64), NOW - 3600 * ages.astype(np.int64))
+
+
+def listed(recommender: Recommender, histories: list[list[int]], k: int) -> list[list[int]]:
+    rows = recommender.lists(log_of(histories), k).rows
+    return [[int(row) for row in user if row >= 0] for user in rows]
+
+
+def test_users_in_blocks_are_users_one_by_one(made: Made) -> None:
+    recommender = made()
+    random = np.random.default_rng(0)
+    histories = [random.integers(0, 10, size).tolist() for size in random.integers(0, 90, 150)]
+    together = vectors.of_users(recommender.model, recommender.item_vectors, log_of(histories), NOW)
+    for user, history in enumerate(histories):
+        alone = vectors.of_users(
+            recommender.model, recommender.item_vectors, log_of([history]), NOW
+        )
+        np.testing.assert_allclose(together[user], alone[0], atol=1e-5)
+    assert (np.linalg.norm(together, axis=1) > 0).tolist() == [len(h) > 0 for h in histories]
+
+
+def test_only_the_last_events_count(made: Made) -> None:
+    # nothing older than the tower's max_length moves a vector
+    recommender = made()
+    longest = recommender.model.settings.users.max_length
+    recent = (list(range(10)) * longest)[:longest]
+    pair = [
+        vectors.of_users(recommender.model, recommender.item_vectors, log_of([history]), NOW)
+        for history in (recent, [3, 3, 7, *recent])
+    ]
+    np.testing.assert_allclose(*pair, atol=1e-6)
+
+
+def test_item_vectors_are_unit_and_whole(made: Made) -> None:
+    vectors_of_items = made(items=4100).item_vectors  # more than one block
+    np.testing.assert_allclose(np.linalg.norm(vectors_of_items, axis=1), 1, rtol=1e-5)
+
+
+def test_without_weights_lists_are_by_similarity(made: Made) -> None:
+    recommender = made()
+    log = log_of([[4, 5]])
+    user = vectors.of_users(recommender.model, recommender.item_vectors, log, NOW)
+    order = np.argsort(-(recommender.item_vectors @ user[0])).tolist()
+    assert listed(recommender, [[4, 5]], 10) == [[row for row in order if row not in (4, 5)]]
+
+
+def test_weights_move_the_popular_item_up(made: Made) -> None:
+    recommender = made(events=[6] * 50, weights=(1.0, 100.0, 0.0))
+    assert [user[0] for user in listed(recommender, [[4], [5]], 3)] == [6, 6]
+
+
+@pytest.mark.parametrize("kind", ["exact", "ivf", "hnsw"])
+def test_neither_seen_nor_ineligible(made: Made, kind: str) -> None:
+    settings = ListSettings(
+        index=IndexSettings(kind=kind), rerank=TERMS, candidates=CandidateSettings(count=3)
+    )
+    eligible = [row not in (0, 9) for row in range(10)]
+    recommender = made(eligible=eligible, settings=settings, weights=(1.0, 0.5, 1.0))
+    histories = [[1], [1, 2, 0], list(range(8)), list(range(10))]
+    for history, rows in zip(histories, listed(recommender, histories, 6), strict=True):
+        left = {row for row in range(10) if eligible[row]} - set(history)
+        assert set(rows) <= left
+        # more places than candidates.count: the candidates are as many as the places
+        assert len(rows) == min(6, len(left))
+
+
+def test_repeats(made: Made) -> None:
+    settings = ListSettings(candidates=CandidateSettings(repeats=True), rerank=TERMS)
+    assert len(listed(made(settings=settings), [[1, 2, 3]], 10)[0]) == 10
+
+
+def test_nothing_may_be_listed(made: Made) -> None:
+    recommender = made(eligible=[False] * 10)
+    assert listed(recommender, [[1]], 5) == [[]]
+    assert fallback.rows(recommender, 3).tolist() == [-1, -1, -1]
