@@ -65,7 +65,7 @@ def require(gates: list[Gate]) -> None:
     if failed:
         raise GateFault(
             f"{len(failed)} of {len(gates)} gates failed; the old release stays",
-            value="; ".join(f"{gate.name}: {gate.value:g}, not {gate.limit}" for gate in failed),
+            value="; ".join(f"{gate.name}: {gate.value:,.9g} of {gate.limit}" for gate in failed),
             where="the staged release", fix="look at the report; mend the input and run again",
         )  # fmt: skip
 
