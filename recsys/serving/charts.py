@@ -13,12 +13,15 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from recsys.errors import escaped
+
 BLUE, SKY, GREEN, ORANGE, VERMILION = "#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00"
 GREY, INK, LINE = "#a3adb8", "#26323e", "#e3e8ed"
 WIDTH_INCHES = 5.6
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "recsys",
     "svg.fonttype": "path",
+    "text.parse_math": False,
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "text.color": INK,
@@ -77,7 +80,7 @@ def bars(rows: Sequence[Bar], label: str) -> str:
             axes.text(
                 max(_reach(row)) + right * 0.02, place, f"{row.value:.4f}", va="center", fontsize=9
             )
-        axes.set_yticks(list(places), [r.label for r in rows])
+        axes.set_yticks(list(places), [escaped(r.label) for r in rows])
         axes.set_xlim(0, right * 1.16)
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
@@ -112,7 +115,7 @@ def pairs(rows: Sequence[Pair], label: str, names: tuple[str, str]) -> str:
                 color=some[0].colour, markersize=6.5 if marker == "o" else 5.5,
                 markeredgecolor="white", markeredgewidth=0.7, zorder=4,
             )  # fmt: skip
-        axes.set_yticks(places, [row.label for row in rows])
+        axes.set_yticks(places, [escaped(row.label) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         edges = [x for row in rows for bar in (row.ours, row.other) if bar for x in _reach(bar)]
         axes.set_xlim(-0.02 * (max(edges) or 1.0), (max(edges) or 1.0) * 1.05)
