@@ -78,7 +78,7 @@ def test_packing_keeps_every_window_and_the_budget(lengths: list[int], budget: i
 
 def test_a_batch_equals_a_loop_over_its_users() -> None:
     history = log([9, 3, 1, 2, 7, 5])
-    for batch in made(history).epoch(0):
+    for batch in made(history, repeats=True, event_weights=True).epoch(0):
         rows = batch.item_rows
         for place, user in enumerate(batch.users.tolist()):
             first, last = history.offsets[user], history.offsets[user + 1]
@@ -114,7 +114,7 @@ def test_an_epoch_has_every_target_once_and_each_candidate_once(seed: int, kind:
     history = log([9, 3, 1, 2, 7, 5], seed)
     known = set(history.items.tolist())
     targets: list[int] = []
-    for batch in made(history, seed, candidates=kind).epoch(1):
+    for batch in made(history, seed, candidates=kind, repeats=True).epoch(1):
         rows = batch.item_rows.tolist()
         assert rows == sorted(set(rows))
         assert set(rows) <= known
@@ -182,3 +182,42 @@ def test_leaving_an_epoch_early_ends_its_thread() -> None:
     running.close()
     with pytest.raises(StopIteration):
         next(running)
+
+
+def test_without_repeats_the_target_is_the_next_new_item() -> None:
+    # one user:   item 4 viewed, put into the cart, bought; then 7; then 4 again; then 2
+    # positions        0              1            2         3          4            5
+    # next new item after 0, 1 and 2 is 7 (at 3); after 3 and 4 it is 2 (at 5)
+    history = log([6])
+    history.items[:] = [4, 4, 4, 7, 4, 2]
+    history.weights[:] = [1, 3, 5, 1, 1, 2]
+    following, strength = batches.targets(history, 10, repeats=False)
+    assert following.tolist() == [0, 3, 3, 3, 5, 5, 6]
+    assert strength.tolist() == [5, 5, 5, 1, 5, 2]
+    (batch,) = made(history).epoch(0)
+    assert batch.item_rows[batch.targets[0]].tolist() == [7, 7, 7, 2, 2]
+    assert batch.weights[0].tolist() == [1, 1, 1, 1, 1]
+
+
+def test_windows_without_a_new_item_are_left_out() -> None:
+    history = log([4, 3])
+    history.items[:] = [5, 5, 5, 5, 1, 2, 2]  # the first user only ever repeats
+    (batch,) = made(history).epoch(0)
+    assert batch.users.tolist() == [1]
+    # user 1: after item 1 comes 2; after 2 nothing new comes
+    assert batch.weights[0].tolist() == [1, 0]
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=6), st.integers(0, 50))
+def test_targets_equal_a_loop(lengths: list[int], seed: int) -> None:
+    history = log([max(1, length) for length in lengths], seed)
+    following, _ = batches.targets(history, 100, repeats=False)
+    for user in range(len(lengths)):
+        seen: set[int] = set()
+        fresh = []
+        for event in range(history.offsets[user], history.offsets[user + 1]):
+            fresh += [event] * (int(history.items[event]) not in seen)
+            seen.add(int(history.items[event]))
+        for event in range(history.offsets[user], history.offsets[user + 1]):
+            later = [place for place in fresh if place >= event]
+            assert not later or following[event] == later[0]
