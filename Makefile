@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 	$(BIN)/recsys demo
 
 test: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -47,6 +47,9 @@ def photo(hue: int, pattern: int, kind: int, side: int, random: np.random.Genera
 def clip(motion: int, side: int, frames: int, random: np.random.Generator) -> Pixels:
     """A grey cross that moves, RGB `[frames, side, side, 3]`.
 
+    Whatever does not move rests at a moment of a swing of its own: place, size, angle and light of
+    a single frame are spread alike in all motions, so that only several frames tell them apart.
+
     Args:
         motion: an index of `MOTIONS`.
         side: pixels.
@@ -54,35 +57,35 @@ def clip(motion: int, side: int, frames: int, random: np.random.Generator) -> Pi
         random: place, size, phase, speed and shade.
     """
     y, x = np.mgrid[0:side, 0:side] / side - 0.5
-    phase, turns = random.uniform(0, 2 * np.pi), random.uniform(1.6, 2.4)
-    centre, size = random.uniform(-0.06, 0.06, 2), random.uniform(0.16, 0.2)
-    angle, shade, ground = (
-        random.uniform(0, np.pi),
-        random.uniform(0.3, 0.4),
-        random.uniform(0.7, 0.8),
-    )
-    course = np.sin(phase + turns * 2 * np.pi * np.arange(frames) / frames)
+    turns = random.uniform(1.6, 2.4)
+    across, down, growth, light = np.sin(random.uniform(0, 2 * np.pi, 4))[:, None].repeat(frames, 1)
+    angle = np.full(frames, random.uniform(0, 2 * np.pi))
+    course = random.uniform(0, 2 * np.pi) + turns * 2 * np.pi * np.arange(frames) / frames
+    match MOTIONS[motion]:
+        case "slide":
+            across = np.sin(course)
+        case "bounce":
+            down = np.sin(course)
+        case "drift":  # along a diagonal that is tilted and set off by chance
+            across = across * 0.5 + np.sin(course) * random.uniform(0.6, 0.9)
+            down = down * 0.5 + np.sin(course) * random.uniform(0.6, 0.9)
+        case "turn":
+            angle = course / 2
+        case "zoom":
+            growth = np.sin(course)
+        case "blink":
+            light = np.sin(course)
+    size, shade = random.uniform(0.14, 0.17), random.uniform(0.3, 0.4)
+    ground = random.uniform(0.62, 0.68)
     pictures = []
-    for step, swing in enumerate(course):
-        across, down, scale, turn, light = 0.0, 0.0, 1.0, angle, 1.0
-        match MOTIONS[motion]:
-            case "slide":
-                across = 0.2 * swing
-            case "bounce":
-                down = 0.2 * swing
-            case "drift":
-                across = down = 0.15 * swing
-            case "turn":
-                turn = angle + 2 * np.pi * turns * step / frames / 2
-            case "zoom":
-                scale = 1 + 0.4 * swing
-            case "blink":
-                light = 1 + 0.35 * swing
-        px, py = x - centre[0] - across, y - centre[1] - down
-        u, v = px * np.cos(turn) + py * np.sin(turn), py * np.cos(turn) - px * np.sin(turn)
-        bar = _soft(size * scale - np.abs(u)) * _soft(0.35 * size * scale - np.abs(v))
-        other = _soft(0.7 * size * scale - np.abs(v)) * _soft(0.25 * size * scale - np.abs(u))
-        pictures.append((ground + (shade - ground) * np.maximum(bar, other)) * light)
+    for step in range(frames):
+        inside = _cross(
+            x - 0.2 * across[step],
+            y - 0.2 * down[step],
+            angle[step],
+            size * (1 + 0.4 * growth[step]),
+        )
+        pictures.append((ground + (shade - ground) * inside) * (1 + 0.35 * light[step]))
     grey = np.stack(pictures).clip(0, 1)
     return np.repeat((grey * 255).round().astype(np.uint8)[..., None], 3, axis=-1)
 
@@ -134,6 +137,14 @@ def _shape(kind: int, x: Plane, y: Plane, size: float) -> Plane:
         1 / roundness
     )
     return np.clip((1 - reach) * 40, 0, 1)
+
+
+def _cross(x: Plane, y: Plane, angle: float, size: float) -> Plane:
+    """Where a turned cross with unlike arms is, 0..1."""
+    u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    bar = _soft(size - np.abs(u)) * _soft(0.35 * size - np.abs(v))
+    other = _soft(0.7 * size - np.abs(v)) * _soft(0.25 * size - np.abs(u))
+    return np.maximum(bar, other)
 
 
 def _soft(inside: Plane) -> Plane:

@@ -35,6 +35,7 @@ class ShopSettings(Section):
     fashion: float = Field(0.4, ge=0, description="spread of the items' own log popularity")
     burst: float = Field(1.2, ge=0, description="utility of an item while it is talked about")
     novelty: float = Field(1.0, ge=0, description="utility of an item on its first day")
+    novelty_days: float = Field(4.0, gt=0, description="days in which that fades to 1/e")
     first: float = Field(0.4, gt=0, le=1, description="share of items that are there on day one")
     drifting: float = Field(0.4, ge=0, le=1, description="share of users who change a favourite")
     no_photo: float = Field(0.12, ge=0, le=1, description="share of items without a photo")
@@ -93,7 +94,9 @@ class Truth:
         age = day - self.created_day
         since = day - self.burst_day
         burst = settings.burst * ((since >= 0) & (since < 4))
-        fresh: Floats = settings.novelty * np.exp(-np.maximum(age, 0) / 4) * (age >= 0)
+        fresh: Floats = (
+            settings.novelty * np.exp(-np.maximum(age, 0) / settings.novelty_days) * (age >= 0)
+        )
         return self.fashion + burst + fresh
 
     def scores(self, users: Integers, at_seconds: float) -> Floats:

@@ -194,7 +194,7 @@ def test_without_repeats_the_target_is_the_next_new_item() -> None:
     following, strength = batches.targets(history, 10, repeats=False)
     assert following.tolist() == [0, 3, 3, 3, 5, 5, 6]
     assert strength.tolist() == [5, 5, 5, 1, 5, 2]
-    (batch,) = made(history).epoch(0)
+    (batch,) = made(history, length=5).epoch(0)
     assert batch.item_rows[batch.targets[0]].tolist() == [7, 7, 7, 2, 2]
     assert batch.weights[0].tolist() == [1, 1, 1, 1, 1]
 
