@@ -57,8 +57,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise UsageFault(
             "the settings file cannot be read",
-            value=str(path),
-            where="--config",
+            where=f"--config {path}",
             fix=f"name an existing TOML file ({error.strerror})",
         ) from None
     except UnicodeDecodeError as error:

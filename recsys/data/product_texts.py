@@ -30,9 +30,9 @@ CLOSINGS = (
 
 
 def title(theme: int, kind: int, random: np.random.Generator) -> str:
-    """Such as `Lighthouse mug by Norda`."""
-    word = random.choice(THEME_WORDS[theme])
-    return f"{word.capitalize()} {KINDS[kind]} by {random.choice(BRANDS)}"
+    """Such as `Lighthouse mug`; the brand has a column of its own, drawn apart from this."""
+    word = str(random.choice(THEME_WORDS[theme]))
+    return f"{word.capitalize()} {KINDS[kind]}"
 
 
 def description(theme: int, kind: int, random: np.random.Generator) -> str:

@@ -31,11 +31,11 @@ class ShopSettings(Section):
     days: int = Field(60, ge=7, le=3650, description="days of the log, ending 2026-10-30 UTC")
     events: int = Field(200_000, ge=100, description="about how many views, carts and purchases")
     seed: int = Field(0, ge=0, description="fixes everything")
-    taste: float = Field(2.2, ge=0, description="utility of a favourite value in one dimension")
+    taste: float = Field(2.6, ge=0, description="utility of a favourite value in one dimension")
     fashion: float = Field(0.4, ge=0, description="spread of the items' own log popularity")
-    burst: float = Field(1.2, ge=0, description="utility of an item while it is talked about")
-    novelty: float = Field(1.0, ge=0, description="utility of an item on its first day")
-    novelty_days: float = Field(4.0, gt=0, description="days in which that fades to 1/e")
+    burst: float = Field(1.5, ge=0, description="utility of an item while it is talked about")
+    novelty: float = Field(2.5, ge=0, description="utility of an item on its first day")
+    novelty_days: float = Field(10.0, gt=0, description="days in which that fades to 1/e")
     first: float = Field(0.4, gt=0, le=1, description="share of items that are there on day one")
     drifting: float = Field(0.4, ge=0, le=1, description="share of users who change a favourite")
     no_photo: float = Field(0.12, ge=0, le=1, description="share of items without a photo")
@@ -156,7 +156,7 @@ def live(truth: Truth) -> Log:
     begins *= settings.days * 0.9
     begins[: max(1, settings.users // 100)] = np.inf  # users of whom nothing is known
     views_per_session = 4.0
-    carts = 1.34  # events per view, carts and purchases included
+    carts = 1.43  # events per view, carts and purchases included
     active_days = settings.days - np.minimum(begins, settings.days)
     sessions = settings.events / carts / views_per_session
     chance = min(0.95, sessions / max(1.0, float(active_days.sum())))

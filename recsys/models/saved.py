@@ -1,8 +1,8 @@
 """A trained model as plain files: `model.safetensors`, `model.json` and `item_ids.json`.
 
 The pipelines write them inside a published artefact, whose manifest notices a flipped bit. What is
-checked here is that the parts fit: every weight, its shape, finite numbers, one id a table row. Only
-safe formats: loading a model cannot run code.
+checked here is that the parts fit: every weight, its shape, finite numbers, one id a table row.
+Only safe formats: loading a model cannot run code.
 """
 
 import json
