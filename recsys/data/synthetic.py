@@ -213,7 +213,7 @@ def _favourites(
 
     Colour and pattern are one dimension, the photo's, and share its strength.
     """
-    strengths = {"theme": 1.0, "hue": 0.6, "pattern": 0.6, "motion": 1.0}
+    strengths = {"theme": 1.0, "hue": 0.7, "pattern": 0.7, "motion": 1.0}
     values = {"theme": THEMES, "hue": HUES, "pattern": PATTERNS, "motion": MOTIONS}
     likes = {}
     for name, count in values.items():
