@@ -122,7 +122,8 @@ def _lists(settings: Settings, night: Night) -> pl.DataFrame:
         return release.list_frame(histories.user_ids, ranked, names, ids)
 
     made = pl.concat(map_buckets(of_bucket, range(len(frames)), settings.engine))
-    cold = night.people.filter(~night.people.is_in(made["user_id"].unique().implode()))
+    known = night.past["user_id"].unique()
+    cold = night.people.filter(~night.people.is_in(known.implode()))
     rows = fallback.rows(night.recommender, settings.nightly.k)
     weighted = fallback.weighted_terms(night.recommender, rows)
     popular = release.popular_frame(cold.to_list(), rows, weighted, names, ids)

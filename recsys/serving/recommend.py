@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from recsys.data.histories import Histories
 from recsys.evaluation.lists import RowSets, row_sets
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
@@ -68,14 +69,14 @@ class Recommender:
     at_seconds: float
     settings: ListSettings
 
-    def candidates(self, histories: vectors.Events, at_least: int = 0) -> Candidates:
+    def candidates(self, histories: Histories, at_least: int = 0) -> Candidates:
         """The best items of each user before the reranker: `candidates.count`, or `at_least`."""
         users = vectors.of_users(self.model, self.item_vectors, histories, self.at_seconds)
         seen = None if self.settings.candidates.repeats else seen_items(histories)
         count = max(self.settings.candidates.count, at_least)
         return candidates.find(self.index, users, seen, self.exact, count)
 
-    def lists(self, histories: vectors.Events, k: int) -> Ranked:
+    def lists(self, histories: Histories, k: int) -> Ranked:
         """`[U, k]` items of each user, with scores and their terms.
 
         Args:
@@ -117,6 +118,6 @@ def prepare(
     return Recommender(model, every, built, exact, terms, reranker, at_seconds, settings)
 
 
-def seen_items(histories: vectors.Events) -> RowSets:
+def seen_items(histories: Histories) -> RowSets:
     """The distinct items of each user."""
     return row_sets(histories.offsets, histories.items)

@@ -4,12 +4,11 @@ Called by validation, evaluation, the night and the explorer: the one place wher
 make lists.
 """
 
-from typing import Protocol
-
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from recsys.data.histories import Histories
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
 
@@ -17,19 +16,6 @@ Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 ITEMS_PER_BLOCK = 4096
 EVENTS_PER_BLOCK = 16_384
-
-
-class Events(Protocol):
-    """Histories as arrays; `recsys.data.histories.Histories` is one."""
-
-    @property
-    def offsets(self) -> Rows: ...
-    @property
-    def items(self) -> Rows: ...
-    @property
-    def events(self) -> Rows: ...
-    @property
-    def times(self) -> Rows: ...
 
 
 @torch.inference_mode()
@@ -45,7 +31,7 @@ def of_items(model: TwoTower, features: ItemFeatures) -> Vectors:
 
 
 @torch.inference_mode()
-def of_users(model: TwoTower, items: Vectors, histories: Events, at_seconds: float) -> Vectors:
+def of_users(model: TwoTower, items: Vectors, histories: Histories, at_seconds: float) -> Vectors:
     """Vectors `[U, D]` of all users: their last state; zeros for users without events.
 
     Args:
@@ -74,7 +60,7 @@ def of_users(model: TwoTower, items: Vectors, histories: Events, at_seconds: flo
 def _last_states(
     model: TwoTower,
     table: torch.Tensor,
-    histories: Events,
+    histories: Histories,
     users: Rows,
     lengths: Rows,
     at_seconds: float,

@@ -1,0 +1,147 @@
+"""The command line on a tiny sample shop: every stage, and an exit code for every kind of fault."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines import cli
+from recsys import durable
+from recsys.data.sample_shop import write_shop
+from recsys.data.synthetic import ShopSettings
+
+TINY = ShopSettings(
+    items=150, users=60, days=14, events=1500, photo_side=32, clip_side=32, clip_frames=8, broken=0
+)
+Recsys = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Settings of a work folder in which a whole night has been published."""
+    root = tmp_path_factory.mktemp("shop")
+    write_shop(TINY, root / "shop")
+    chosen = [
+        f"work={root}/work", f"data.folder={root}/shop", "tracking.enabled=false",
+        "split.validation_days=2", "split.test_days=2", "train.epochs=2", "model.width=16",
+        "evaluation.draws=100", "evaluation.ks=[5, 10]", "nightly.k=5", "features.video.frames=4",
+        "lists.candidates.count=20",
+    ]  # fmt: skip
+    assert cli.invoke(["nightly", *chosen]) == 0
+    return chosen
+
+
+def root(settings: list[str]) -> Path:
+    return Path(settings[0].removeprefix("work="))
+
+
+def release(settings: list[str]) -> tuple[str, dict[str, str]]:
+    """Name of the live release and the sha256 of its files."""
+    name = (root(settings) / "releases" / "CURRENT").read_text().strip()
+    manifest = json.loads((root(settings) / "releases" / name / "manifest.json").read_text())
+    return name, {file: entry["sha256"] for file, entry in manifest["files"].items()}
+
+
+def test_a_night_publishes_a_list_for_everybody(
+    settings: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.invoke(["verify", "--json", *settings]) == 0
+    checked = json.loads(capsys.readouterr().out)
+    assert checked["users"] == TINY.users
+    assert checked["rows"] == TINY.users * 5
+    assert checked["stray"] == []
+
+
+def test_the_same_night_again_is_the_same_release(settings: list[str]) -> None:
+    before = release(settings)
+    assert cli.invoke(["nightly", *settings]) == 0
+    assert release(settings) == before
+
+
+def test_a_night_from_nothing_has_the_same_bytes(settings: list[str], tmp_path: Path) -> None:
+    fresh = [f"work={tmp_path}/work", *settings[1:]]
+    assert cli.invoke(["nightly", *fresh]) == 0
+    assert release(fresh) == release(settings)
+
+
+def test_an_earlier_date_and_rolling_back(settings: list[str]) -> None:
+    live, _ = release(settings)
+    assert cli.invoke(["nightly", "--date", "2026-10-29", *settings]) == 0
+    assert release(settings)[0].startswith("2026-10-29-")
+    assert cli.invoke(["rollback", "--to", live, *settings]) == 0
+    assert release(settings)[0] == live
+    assert cli.invoke(["rollback", "--to", "2020-01-01-none", *settings]) == 3
+
+
+def test_a_dry_run_publishes_nothing(settings: list[str]) -> None:
+    before = sorted(path.name for path in (root(settings) / "releases").iterdir())
+    assert cli.invoke(["nightly", "--dry-run", "--date", "2026-10-28", *settings]) == 0
+    assert sorted(path.name for path in (root(settings) / "releases").iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["check"], ["encode"], ["evaluate", "--without", "image"], ["status"], ["show-user", "u00030"],
+     ["similar", "i00001"], ["train", "train.epochs=1"]],
+    ids=lambda command: command[0],
+)  # fmt: skip
+def test_commands_end_well_and_speak_json(
+    settings: list[str], command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.invoke([*command, "--json", *settings]) == 0
+    assert json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nightli"], 2, "Did you mean"),
+        (["nightly", "--k"], 2, "No such option"),
+        (["nightly", "--date", "2026-02-30"], 2, "not a date"),
+        (["nightly", "train.epoch=3"], 2, "did you mean 'epochs'"),
+        (["nightly", "nightly.k=0"], 2, "greater than or equal to 1"),
+        (["evaluate", "--without", "smell"], 2, "no such modality"),
+        (["ingest", "data.folder=/nowhere"], 3, "does not exist"),
+        (["show-user", "u99999"], 3, "did you mean"),
+        (["verify", "work=/tmp/no-such-work-folder"], 3, "there is no release yet"),
+    ],
+)
+def test_what_a_user_can_cause_has_its_exit_code(
+    settings: list[str],
+    arguments: list[str],
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ids = 2 if arguments[0] == "show-user" else 1  # what stands before the settings
+    assert cli.invoke([*arguments[:ids], *settings, *arguments[ids:]]) == code
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_a_second_run_says_who_holds_the_lock(
+    settings: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with durable.exclusive(root(settings)):
+        assert cli.invoke(["nightly", *settings]) == 5
+    assert "another run holds the lock" in capsys.readouterr().err
+
+
+def test_a_damaged_release_is_refused(settings: list[str]) -> None:
+    name, _ = release(settings)
+    part = next((root(settings) / "releases" / name / "lists").glob("*.parquet"))
+    whole = part.read_bytes()
+    part.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+    assert cli.invoke(["verify", *settings]) == 3
+    part.write_bytes(whole)
+    assert cli.invoke(["verify", *settings]) == 0
+
+
+def test_every_run_leaves_its_record(settings: list[str]) -> None:
+    records = [
+        json.loads(path.read_text()) for path in (root(settings) / "runs").glob("*/run.json")
+    ]
+    assert {"ok", "failed"} <= {record["status"] for record in records}
+    assert all(record["status"] != "running" for record in records)
