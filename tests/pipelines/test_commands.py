@@ -103,7 +103,7 @@ def test_commands_end_well_and_speak_json(
         (["nightly", "nightly.k=0"], 2, "greater than or equal to 1"),
         (["evaluate", "--without", "smell"], 2, "no such modality"),
         (["ingest", "data.folder=/nowhere"], 3, "does not exist"),
-        (["show-user", "u99999"], 3, "did you mean"),
+        (["show-user", "u000300"], 3, "did you mean"),
         (["verify", "work=/tmp/no-such-work-folder"], 3, "there is no release yet"),
     ],
 )
