@@ -64,8 +64,8 @@ def systems() -> dict[str, tuple[baselines.BaselineName, baselines.BaselineSetti
     return {
         "popular": ("popular", usual),
         **{f"recent popular, half-life {d:.0f} d": ("recent_popular", s) for d, s in days.items()},
-        "item-kNN": ("item_knn", usual),
-        "EASE": ("ease", usual),
+        "item-kNN": ("item_knn_recent", usual),
+        "EASE": ("ease_recent", usual),
         "markov, next item only": ("markov", usual.model_copy(update={"markov_reach": 1})),
         "markov, reach 10": ("markov", usual),
     }

@@ -15,7 +15,10 @@ from recsys.evaluation.popular import fit_popular, fit_recent_popular
 from recsys.evaluation.ranking import rank
 from recsys.settings import Section
 
-BaselineName = Literal["popular", "recent_popular", "markov", "item_knn", "ease"]
+BaselineName = Literal[
+    "popular", "recent_popular", "markov", "item_knn", "item_knn_recent", "ease", "ease_recent"
+]
+WHOLE_HISTORY = 1_000_000  # events, more than anybody has
 CELLS_PER_BLOCK = 8_000_000
 
 
@@ -30,8 +33,17 @@ class BaselineSettings(Section):
     """Which baselines stand in the table, and how they are set."""
 
     names: tuple[BaselineName, ...] = Field(
-        ("popular", "recent_popular", "markov", "item_knn", "ease"),
-        description="Baselines that are fitted and evaluated beside the model.",
+        (
+            "popular",
+            "recent_popular",
+            "markov",
+            "item_knn",
+            "item_knn_recent",
+            "ease",
+            "ease_recent",
+        ),
+        description="Baselines that are fitted and evaluated beside the model; `recent` ones look "
+        "at a user's latest events, the others at the whole history.",
     )
     half_life_days: float = Field(
         7.0, gt=0, description="Age at which an event counts half in recent_popular, days."
@@ -47,14 +59,22 @@ class BaselineSettings(Section):
     knn_shrinkage: float = Field(
         10.0, ge=0, description="Added to the cosine's denominator: rare pairs count less."
     )
-    knn_last: int = Field(10, ge=1, description="Latest events of a user that item_knn looks at.")
-    knn_decay: float = Field(0.7, gt=0, le=1, description="What each older event counts, item_knn.")
+    knn_last: int = Field(
+        10, ge=1, description="Latest events of a user that item_knn_recent looks at."
+    )
+    knn_decay: float = Field(
+        0.7, gt=0, le=1, description="What each older event counts, item_knn_recent."
+    )
     ease_regularisation: float = Field(500.0, gt=0, description="Ridge of ease.")
     ease_item_limit: int = Field(
         10_000, ge=1, description="Larger catalogues skip ease: it inverts items x items."
     )
-    ease_last: int = Field(20, ge=1, description="Latest events of a user that ease looks at.")
-    ease_decay: float = Field(0.8, gt=0, le=1, description="What each older event counts in ease.")
+    ease_last: int = Field(
+        20, ge=1, description="Latest events of a user that ease_recent looks at."
+    )
+    ease_decay: float = Field(
+        0.8, gt=0, le=1, description="What each older event counts in ease_recent."
+    )
 
 
 @dataclass(frozen=True)
@@ -110,15 +130,19 @@ def fit(
             return fit_recent_popular(histories, n_items, at_seconds, s.half_life_days)
         case "markov":
             return fit_markov(histories, n_items, s.markov_last, s.markov_decay, s.markov_reach)
-        case "item_knn":
-            return fit_item_knn(
-                histories, n_items, s.knn_neighbours, s.knn_shrinkage, s.knn_last, s.knn_decay
-            )
-        case "ease":
+        case "item_knn" | "item_knn_recent":
+            last, decay = _looked_at(name == "item_knn_recent", s.knn_last, s.knn_decay)
+            return fit_item_knn(histories, n_items, s.knn_neighbours, s.knn_shrinkage, last, decay)
+        case "ease" | "ease_recent":
+            last, decay = _looked_at(name == "ease_recent", s.ease_last, s.ease_decay)
             return fit_ease(
-                histories, n_items, s.ease_regularisation, s.ease_item_limit, s.ease_last,
-                s.ease_decay,
-            )  # fmt: skip
+                histories, n_items, s.ease_regularisation, s.ease_item_limit, last, decay
+            )
+
+
+def _looked_at(latest: bool, last: int, decay: float) -> tuple[int, float]:
+    """How many events of a history speak, and how fast they fade."""
+    return (last, decay) if latest else (WHOLE_HISTORY, 1.0)
 
 
 def recommend(

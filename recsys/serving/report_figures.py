@@ -17,7 +17,9 @@ LABELS = {
     "popular": "Popular",
     "recent_popular": "Recently popular",
     "item_knn": "Item k-NN",
+    "item_knn_recent": "Item k-NN, latest events",
     "ease": "EASE",
+    "ease_recent": "EASE, latest events",
     "markov": "Markov chain",
 }
 OURS = ("lists", "model")
