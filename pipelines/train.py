@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipelines import encode, inputs
@@ -15,8 +16,10 @@ from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts, durable, tracking
 from recsys.data import histories as histories_module
+from recsys.data import trends
 from recsys.data.histories import Histories
 from recsys.data.splits import TRAIN, VALIDATION, Split
+from recsys.data.trends import Trends
 from recsys.errors import InputFault
 from recsys.evaluation.lists import RowSets, row_sets
 from recsys.evaluation.metrics import match, recall_at_k
@@ -29,8 +32,9 @@ from recsys.serving.recommend import Shop
 from recsys.serving.reranking import Reranker
 from recsys.settings import fingerprint
 from recsys.training import trainer
-from recsys.training.trainer import FitResult
+from recsys.training.trainer import FitResult, TrainingData
 
+Floats = npt.NDArray[np.float64]
 KIND, ROOT = "model", "models"
 VALIDATION_K = 10
 
@@ -121,8 +125,9 @@ def _train(
             tracker.metrics(dict(metrics), step)
 
     result = trainer.fit(
-        model, features, learned, validate, settings.train, settings.root / "checkpoints", report,
-        resume,
+        model,
+        TrainingData(features, learned, _trends(settings, learned, found.created_seconds())),
+        validate, settings.train, settings.root / "checkpoints", report, resume,
     )  # fmt: skip
     if not result.finished:
         raise SystemExit(0)
@@ -130,6 +135,14 @@ def _train(
     reranker = _fit_reranker(settings, model, features, shop, asked)
     folder = _publish(settings, found, split, model.cpu(), names, reranker, attributes, result)
     return folder, result
+
+
+def _trends(settings: Settings, learned: Histories, created_seconds: Floats) -> Trends | None:
+    """Popularity and age of the items on every day of training; None where no term asks."""
+    chosen = settings.model.trends
+    if not chosen.half_lives_days and not chosen.freshness_days:
+        return None
+    return trends.build(learned.items, learned.times, created_seconds, chosen.half_lives_days)
 
 
 def _fit_reranker(

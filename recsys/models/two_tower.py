@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from recsys.models.item_features import ItemFeatures
 from recsys.models.item_tower import ItemTower, ItemTowerSettings
+from recsys.models.trends import TrendSettings, TrendTerms
 from recsys.models.user_tower import UserTower, UserTowerSettings
 from recsys.settings import Section
 
@@ -34,6 +35,9 @@ class ModelSettings(Section):
     )
     items: ItemTowerSettings = Field(default=ItemTowerSettings(), description="the item tower")
     users: UserTowerSettings = Field(default=UserTowerSettings(), description="the user tower")
+    trends: TrendSettings = Field(
+        default=TrendSettings(), description="popularity and freshness in the score"
+    )
 
 
 class ModelShape(Section):
@@ -48,10 +52,10 @@ MAX_TEMPERATURE = 10.0
 
 
 class TwoTower(nn.Module):
-    """Item tower, user tower and temperature.
+    """Item tower, user tower, trend terms and temperature.
 
-    A score is `users . items / temperature`; for cosine both are unit vectors. Inner product is the
-    index's metric in both cases.
+    A score is `users . items / temperature + trends`; for cosine both are unit vectors. Inner
+    product is the index's metric in both cases.
     """
 
     def __init__(self, settings: ModelSettings, shape: ModelShape) -> None:
@@ -61,6 +65,7 @@ class TwoTower(nn.Module):
         width = settings.width
         self.item_tower = ItemTower(settings.items, dict(shape.modalities), shape.table_rows, width)
         self.user_tower = UserTower(settings.users, len(shape.event_names) + 1, width)
+        self.trends = TrendTerms(settings.trends)
         self.log_temperature = nn.Parameter(torch.tensor(settings.temperature).log())
 
     @property

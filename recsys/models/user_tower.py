@@ -77,14 +77,19 @@ class EventInputs(nn.Module):
         nn.init.normal_(self.gap.weight, std=0.02)
         self.dropout = nn.Dropout(settings.dropout)
         self.scale = width**0.5
+        if settings.request_time:
+            self.wait = nn.Embedding(TIME_BUCKETS, width)
+            nn.init.normal_(self.wait.weight, std=0.02)
 
-    def forward(self, items: Tensor, events: Tensor, ages: Tensor) -> Tensor:
+    def forward(self, items: Tensor, events: Tensor, ages: Tensor, asked: Tensor | None) -> Tensor:
         """`[B, L, D]`; positions past `max_length` share the last one's vector."""
         gaps = torch.full_like(ages, FIRST)
         gaps[:, 1:] = time_bucket(ages[:, :-1] - ages[:, 1:])
         length = items.shape[1]
         places = torch.arange(length, device=items.device).clamp(max=len(self.position) - 1)
         happened = self.event(events) + self.gap(gaps) + self.position[places]
+        if asked is not None:
+            happened = happened + self.wait(time_bucket(ages - asked))
         inputs: Tensor = self.dropout(items * self.scale + happened)
         return inputs
 
@@ -130,28 +135,29 @@ class UserTower(nn.Module):
             ages: `[B, L]` int64 seconds before the window's end, falling along a history.
             mask: `[B, L]` bool, true where there is an event; true ones stand first.
         """
-        inputs = self.inputs(items, events, ages)
+        asked = request_ages(ages, mask) if self.settings.request_time else None
+        inputs = self.inputs(items, events, ages, asked)
         states: Tensor
         match self.settings.kind:
             case "transformer":
                 states = inputs
-                times, distances = self._biases(ages, mask)
+                times, distances = self._biases(ages, asked)
                 for block in self.blocks:
                     states = block(states, times, distances)
                 if self.settings.long_term:
                     states = self.recent * states + self.output(running_mean(inputs, 1.0))
             case "attention":
-                pooled = self.pooling(self.pooling_norm(inputs), *self._biases(ages, mask))
+                pooled = self.pooling(self.pooling_norm(inputs), *self._biases(ages, asked))
                 states = inputs + pooled
             case "mean":
                 states = self.output(running_mean(inputs, self.settings.decay))
         vectors: Tensor = self.norm(states)
         return vectors
 
-    def _biases(self, ages: Tensor, mask: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def _biases(self, ages: Tensor, asked: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         if not self.settings.attention_bias:
             return None, None
-        asked = request_ages(ages, mask) if self.settings.request_time else ages
+        asked = ages if asked is None else asked
         times = time_bucket(ages.unsqueeze(1) - asked.unsqueeze(2))
         return times, distance_bucket(ages.shape[1], ages.device)
 

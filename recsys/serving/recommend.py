@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from pydantic import Field
 
+from recsys.data import trends
 from recsys.data.histories import Histories
 from recsys.evaluation.lists import RowSets, row_sets
 from recsys.models.item_features import ItemFeatures
@@ -72,6 +74,7 @@ class Recommender:
     def candidates(self, histories: Histories, at_least: int = 0) -> Candidates:
         """The best items of each user before the reranker: `candidates.count`, or `at_least`."""
         users = vectors.of_users(self.model, self.item_vectors, histories, self.at_seconds)
+        users = with_trend(users, np.ones(len(users)))
         seen = None if self.settings.candidates.repeats else seen_items(histories)
         count = max(self.settings.candidates.count, at_least)
         return candidates.find(self.index, users, seen, self.exact, count)
@@ -104,18 +107,50 @@ def prepare(
         shop: what else is known.
         at_seconds: the moment, epoch seconds.
         settings: of lists.
-        reranker: fitted weights; None lists by similarity alone.
+        reranker: fitted weights; None lists as the model scores.
     """
     every = vectors.of_items(model, features)
-    rows = np.flatnonzero(shop.eligible)
-    built = index.build(every[rows], rows, shop.checksum, settings.index)
-    chosen = settings.rerank if reranker is None else reranker.settings
-    terms = reranking.item_terms(shop.items, shop.times, shop.created_seconds, at_seconds, chosen)
+    terms = item_terms(model, shop, at_seconds)
     if reranker is None:
-        zeros = (0.0,) * len(terms.names)
-        reranker = Reranker(("similarity", *terms.names), (1.0, *zeros), chosen)
-    exact = candidates.exact_twin(every[rows], built)
+        reranker = reranking.as_trained(terms, settings.rerank)
+    rows = np.flatnonzero(shop.eligible)
+    placed = with_trend(every, model.temperature.item() * terms.offsets())[rows]
+    built = index.build(placed, rows, shop.checksum, settings.index)
+    exact = candidates.exact_twin(placed, built)
     return Recommender(model, every, built, exact, terms, reranker, at_seconds, settings)
+
+
+@torch.inference_mode()
+def item_terms(model: TwoTower, shop: Shop, at_seconds: float) -> ItemTerms:
+    """Popularity and freshness of all items at a moment, and the weights that training gave them.
+
+    Args:
+        model: that knows which terms there are.
+        shop: its events after the moment count nothing.
+        at_seconds: the moment, epoch seconds.
+    """
+    moment = int(at_seconds)
+    known = trends.build(
+        shop.items, shop.times, shop.created_seconds, model.settings.trends.half_lives_days,
+        ends_seconds=moment % trends.DAY_SECONDS,
+    )  # fmt: skip
+    rows = np.arange(len(shop.created_seconds))
+    counts, ages = known.at(known.days(np.array([moment])), rows)
+    device = model.trends.small.device
+    values = model.trends.terms(
+        torch.from_numpy(counts[0]).to(device), torch.from_numpy(ages[0]).to(device)
+    )
+    weights = tuple(model.trends.weights.double().tolist())
+    return ItemTerms(model.trends.names, values.double().cpu().numpy(), weights)
+
+
+def with_trend(of: Vectors, trend: npt.NDArray[np.floating]) -> Vectors:
+    """`[n, D + 1]`: vectors with one number more, so that an inner product adds the trend.
+
+    Items carry their trend times the temperature; users carry 1, and 0 where only the vectors shall
+    count.
+    """
+    return np.concatenate([of, np.asarray(trend, np.float32)[:, None]], axis=1)
 
 
 def seen_items(histories: Histories) -> RowSets:

@@ -1,7 +1,10 @@
 """A list's score is a sum of log terms; their weights are fitted on the validation window.
 
+The terms are those of the trained model; on the window they are weighed anew for what users do
+after the lists are made.
+
     score = w_s * similarity / temperature + sum over half-lives of w_h * log popularity_h
-            + w_f * freshness
+            + sum over ages of w_f * freshness_f
 
 Every weighted term is a column of the published list, so that a row says why it stands there.
 """
@@ -16,7 +19,6 @@ import torch
 from pydantic import Field
 
 from recsys import durable
-from recsys.data import popularity
 from recsys.errors import InputFault, MismatchFault
 from recsys.evaluation.lists import RowSets
 from recsys.serving.candidates import Candidates
@@ -24,28 +26,16 @@ from recsys.settings import Section
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-DAY_SECONDS = 86_400.0
 FILE = "reranker.json"
 
 
 class RerankSettings(Section):
-    """Which terms a list's score has."""
+    """How the terms of a list's score are weighed; `model.trends` says which there are."""
 
-    half_lives_days: tuple[float, ...] = Field(
-        (1.0, 7.0, 30.0, 180.0),
-        description="half-lives of the decayed popularity terms, days; none for no popularity",
-    )
-    smoothing: float = Field(
-        0.5, gt=0, description="events added to every decayed count before its logarithm"
-    )
-    freshness_days: float = Field(
-        3.0, gt=0, description="item age at which the freshness term has fallen to 1/e, days"
-    )
-    freshness: bool = Field(True, description="whether there is a freshness term")
     prior: float = Field(
-        1e-3, ge=0, description="pull of the fitted weights towards similarity alone (L2)"
+        1e-3, ge=0, description="pull of the fitted weights towards those of training (L2)"
     )
-    enabled: bool = Field(True, description="false lists by similarity alone")
+    enabled: bool = Field(True, description="false lists as the model scores")
 
 
 @dataclass(frozen=True)
@@ -74,39 +64,27 @@ class Ranked:
 
 @dataclass(frozen=True)
 class ItemTerms:
-    """What the terms know of the items at one moment: `[N, T - 1]`, all but the similarity."""
+    """What the terms know of the items at one moment.
+
+    Attributes:
+        names: of the K terms; the similarity is none of them.
+        values: `[N, K]`, unweighted.
+        learned: `[K]` weights that training gave them.
+    """
 
     names: tuple[str, ...]
     values: Floats
+    learned: tuple[float, ...]
+
+    def offsets(self) -> Floats:
+        """`[N]` what the trained model adds to an item's similarity over the temperature."""
+        total: Floats = self.values @ np.asarray(self.learned, np.float64)
+        return total
 
 
-def item_terms(
-    items: Rows, times: Rows, created_seconds: Floats, at_seconds: float, settings: RerankSettings
-) -> ItemTerms:
-    """Popularity and freshness of every item at a moment.
-
-    Args:
-        items: `[E]` item rows of all events.
-        times: `[E]` epoch seconds; later ones than `at_seconds` count nothing.
-        created_seconds: `[N]` when items appeared, NaN where unknown.
-        at_seconds: the moment.
-        settings: which terms.
-    """
-    if not settings.enabled:
-        return ItemTerms((), np.zeros((len(created_seconds), 0)))
-    names, columns = [], []
-    for days in settings.half_lives_days:
-        counts = popularity.decayed(items, times, len(created_seconds), at_seconds, days)
-        names.append(f"popularity_{days:g}d")
-        columns.append(np.log(counts + settings.smoothing))
-    if settings.freshness:
-        age_days = np.maximum(at_seconds - created_seconds, 0) / DAY_SECONDS
-        names.append("freshness")
-        columns.append(
-            np.where(np.isnan(age_days), 0.0, np.exp(-age_days / settings.freshness_days))
-        )
-    shape = (len(created_seconds), 0)
-    return ItemTerms(tuple(names), np.stack(columns, axis=1) if columns else np.zeros(shape))
+def as_trained(terms: ItemTerms, settings: RerankSettings) -> Reranker:
+    """The weights that training gave: lists as the model scores."""
+    return Reranker(("similarity", *terms.names), (1.0, *terms.learned), settings)
 
 
 def fit(
@@ -116,16 +94,16 @@ def fit(
     """Weights of a conditional logit (McFadden, 1974): what users chose among their candidates.
 
     Maximises the mean over users of the mean log probability of their relevant candidates, with a
-    pull towards similarity alone; users without a relevant candidate say nothing.
+    pull towards the weights of training; users without a relevant candidate say nothing.
     """
-    names = ("similarity", *terms.names)
+    trained = as_trained(terms, settings)
+    names = trained.names
     values = _values(candidates, temperature, terms)
     chosen = torch.from_numpy(_relevant(candidates.rows, relevant))
     usable = chosen.any(dim=1)
-    start = torch.zeros(len(names), dtype=torch.float64)
-    start[0] = 1.0
+    start = torch.tensor(trained.weights, dtype=torch.float64)
     if not settings.enabled or not usable.any() or len(names) == 1:
-        return Reranker(names, tuple(start.tolist()), settings)
+        return trained
     inputs = torch.from_numpy(values)[usable]
     chosen = chosen[usable].double()
     absent = torch.from_numpy(candidates.rows < 0)[usable]
@@ -208,7 +186,8 @@ def read(folder: Path) -> Reranker:
 def _values(candidates: Candidates, temperature: float, terms: ItemTerms) -> Floats:
     """`[U, N, T]` unweighted terms; zeros where there is no candidate."""
     there = candidates.rows >= 0
-    similarity = np.where(there, candidates.similarities, 0.0).astype(np.float64) / temperature
+    similarity = candidates.similarities.astype(np.float64) / temperature
+    similarity = np.where(there, similarity - terms.offsets()[candidates.rows], 0.0)
     others = np.where(there[..., None], terms.values[candidates.rows], 0.0)
     return np.concatenate([similarity[..., None], others], axis=-1)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from recsys.serving.recommend import Recommender
+from recsys.serving.recommend import Recommender, with_trend
 
 BLOCK = 4096
 SCHEMA = {
@@ -23,7 +23,8 @@ def frame(recommender: Recommender, item_ids: tuple[str, ...], k: int) -> pl.Dat
     index = recommender.exact or recommender.index
     parts = [pl.DataFrame(schema=SCHEMA)]
     for start in range(0, len(vectors), BLOCK) if k else ():
-        rows, scores = index.search(vectors[start : start + BLOCK], k + 1)
+        block = vectors[start : start + BLOCK]
+        rows, scores = index.search(with_trend(block, np.zeros(len(block))), k + 1)
         here = np.arange(start, start + len(rows))[:, None]
         scores = np.where((rows == here) | (rows < 0), -np.inf, scores)
         order = np.argsort(np.isneginf(scores), axis=1, kind="stable")[:, :k]  # closes the gap

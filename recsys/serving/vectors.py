@@ -31,15 +31,18 @@ def of_items(model: TwoTower, features: ItemFeatures) -> Vectors:
 
 
 @torch.inference_mode()
-def of_users(model: TwoTower, items: Vectors, histories: Histories, at_seconds: float) -> Vectors:
+def of_users(
+    model: TwoTower, items: Vectors, histories: Histories, at_seconds: float | Rows
+) -> Vectors:
     """Vectors `[U, D]` of all users: their last state; zeros for users without events.
 
     Args:
         model: in evaluation mode.
         items: `[N, D]` of `of_items`.
         histories: events before the moment; their items are rows of `items`.
-        at_seconds: the moment that the lists are for, epoch seconds.
+        at_seconds: the moment that the lists are for, epoch seconds; or `[U]`, each user's own.
     """
+    moments = np.broadcast_to(np.asarray(at_seconds, np.int64), len(histories.offsets) - 1)
     device = next(model.parameters()).device
     table = torch.from_numpy(items).to(device)
     longest = model.settings.users.max_length
@@ -53,7 +56,7 @@ def of_users(model: TwoTower, items: Vectors, histories: Histories, at_seconds: 
         size = max(1, EVENTS_PER_BLOCK // int(lengths[order[min(start + 63, len(order) - 1)]]))
         users = order[start : start + min(size, 64)]
         start += len(users)
-        result[users] = _last_states(model, table, histories, users, lengths[users], at_seconds)
+        result[users] = _last_states(model, table, histories, users, lengths[users], moments[users])
     return result
 
 
@@ -63,12 +66,12 @@ def _last_states(
     histories: Histories,
     users: Rows,
     lengths: Rows,
-    at_seconds: float,
+    at_seconds: Rows,
 ) -> Vectors:
     place = np.arange(lengths.max())
     mask = place < lengths[:, None]
     events = np.where(mask, histories.offsets[users + 1][:, None] - lengths[:, None] + place, 0)
-    ages = np.where(mask, int(at_seconds) - histories.times[events], 0)
+    ages = np.where(mask, at_seconds[:, None] - histories.times[events], 0)
     device = table.device
     state = model.user_vectors(
         table[torch.from_numpy(histories.items[events]).to(device)],

@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recsys.data.popularity import log_inclusion
+from recsys.data.trends import Trends
 from recsys.errors import InputFault
 from recsys.settings import Section
 
@@ -82,6 +83,8 @@ class Batch:
         mask: `[B, L]` true where there is an event.
         weights: `[B, L]` of the targets; 0 where there is none.
         log_q: `[C]` log probability that a row is a candidate; None where all items are.
+        moments: `[B, L]` which of the batch's T days a target belongs to; None without trends.
+        counts, item_ages: `[T, C, H]` and `[T, C]`, what was known of the items on those days.
     """
 
     users: Tensor
@@ -93,6 +96,9 @@ class Batch:
     mask: Tensor
     weights: Tensor
     log_q: Tensor | None
+    moments: Tensor | None = None
+    counts: Tensor | None = None
+    item_ages: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
@@ -111,15 +117,23 @@ class Batches:
         max_length: L, the most events of a window.
         settings: of the batches.
         seed: with the epoch and the batch's number it fixes all randomness.
+        trends: popularity and age of the items on the targets' days; None for none.
 
     Raises:
         InputFault: no user has two events.
     """
 
     def __init__(
-        self, histories: Histories, items: int, max_length: int, settings: BatchSettings, seed: int
+        self,
+        histories: Histories,
+        items: int,
+        max_length: int,
+        settings: BatchSettings,
+        seed: int,
+        trends: Trends | None = None,
     ) -> None:
         self._histories = histories
+        self._trends = trends
         self._settings = settings
         self._seed = seed
         self._users, self._starts, self._lengths = windows(
@@ -191,7 +205,7 @@ class Batches:
         if self._settings.event_weights:
             weights *= self._strength[following]
         log_q = None if self._log_q is None else torch.from_numpy(self._log_q[rows])
-        return Batch(
+        batch = Batch(
             users=torch.from_numpy(self._users[chosen]),
             item_rows=torch.from_numpy(rows),
             items=torch.from_numpy(places[0]),
@@ -202,6 +216,12 @@ class Batches:
             weights=torch.from_numpy(weights),
             log_q=log_q,
         )
+        if self._trends is None:
+            return batch
+        times = histories.times[following]
+        # what is no target must not bring a day of its own
+        times = np.where(mask_targets, times, times[mask_targets].min())
+        return _with_trends(batch, self._trends, times, rows)
 
     def _negatives(self, epoch: int, number: int) -> Rows:
         match self._settings.candidates:
@@ -226,6 +246,18 @@ class Batches:
             log_q = np.log(np.exp(log_q) * (1 - uniform) + uniform)
         inclusion: npt.NDArray[np.float32] = log_q.astype(np.float32)
         return inclusion
+
+
+def _with_trends(batch: Batch, trends: Trends, times: Rows, rows: Rows) -> Batch:
+    """`batch` with what was known of its items on the days of its targets, whose `times` [B, L]."""
+    days, moments = np.unique(trends.days(times), return_inverse=True)
+    counts, ages = trends.at(days, rows)
+    return replace(
+        batch,
+        moments=torch.from_numpy(moments.reshape(times.shape)),
+        counts=torch.from_numpy(counts),
+        item_ages=torch.from_numpy(ages),
+    )
 
 
 def targets(

@@ -1,8 +1,8 @@
 """The one loss: a softmax over a set of candidates, whatever the set.
 
-A visible chain: score -> temperature -> logQ -> mask -> cross-entropy. In-batch, in-batch plus
-uniform negatives and the full catalogue differ only in the candidates and their logQ. Called by the
-trainer.
+A visible chain: score -> temperature -> logQ -> trends -> mask -> cross-entropy. In-batch, in-batch
+plus uniform negatives and the full catalogue differ only in the candidates and their logQ. Called
+by the trainer.
 """
 
 from typing import Any, NamedTuple
@@ -34,15 +34,26 @@ def hide(logits: Tensor, targets: Tensor, mask: Tensor | None) -> Tensor:
     return logits.masked_fill_(mask, -torch.inf).scatter_(1, targets.unsqueeze(1), kept)
 
 
+class Grouped(NamedTuple):
+    """Rows of numbers that states share: `values [G, C]`, and each state's row of them `[P]`."""
+
+    values: Tensor
+    rows: Tensor
+
+    def of(self, block: slice) -> Tensor:
+        """`[p, C]` values of a block of states."""
+        return self.values.index_select(0, self.rows[block])
+
+
 def softmax(
     states: Tensor,
     candidates: Tensor,
     target_index: Tensor,
     temperature: Tensor,
     log_q: Tensor | None = None,
-    mask: Tensor | None = None,
+    mask: Grouped | None = None,
     weights: Tensor | None = None,
-    mask_rows: Tensor | None = None,
+    trends: Grouped | None = None,
 ) -> Tensor:
     """The weighted mean cross-entropy of each state's target among the candidates.
 
@@ -54,9 +65,10 @@ def softmax(
         target_index: `[P]` int64, the candidate that came next.
         temperature: scalar that scores are divided by.
         log_q: `[C]` log probability of being in the candidate set; None where all items are.
-        mask: `[P, C]` bool, true where a candidate does not count for that state; a target does.
+        mask: bool, true where a candidate does not count for that state; a target does.
         weights: `[P]`, not negative; None for all one.
-        mask_rows: `[P]` int64, each state's row of `mask`, where states share rows.
+        trends: what is added to the scores over the temperature; minus infinity leaves a candidate
+            out, which must not happen to a target.
 
     Returns:
         A scalar: sum of weight * (logsumexp(logits) - logit of the target) / sum of weights.
@@ -67,14 +79,18 @@ def softmax(
     count, width = states.shape
     if candidates.shape[1] != width or target_index.shape != (count,):
         raise ValueError("states [P, D], candidates [C, D] and target_index [P] do not fit")
-    groups = len(mask) if mask is not None and mask_rows is not None else count
-    if mask is not None and mask.shape != (groups, len(candidates)):
-        raise ValueError("mask must be [P, C], or [G, C] with mask_rows [P]")
+    for name, shared in (("mask", mask), ("trends", trends)):
+        if shared is not None and (
+            shared.values.shape[1:] != candidates.shape[:1] or shared.rows.shape != (count,)
+        ):
+            raise ValueError(f"{name} must be [G, C] with rows [P]")
     if weights is None:
         weights = states.new_ones(count, dtype=torch.float32)
     share = (weights / weights.sum().clamp(min=1e-30)).to(states.dtype)
-    targets = _Targets(target_index, share, log_q, mask, mask_rows)
-    loss: Tensor = _Softmax.apply(states, candidates, temperature, targets)  # type: ignore[no-untyped-call]
+    rows = None if trends is None else trends.rows
+    targets = _Targets(target_index, share, log_q, mask, rows)
+    values = None if trends is None else trends.values
+    loss: Tensor = _Softmax.apply(states, candidates, temperature, values, targets)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -84,13 +100,8 @@ class _Targets(NamedTuple):
     place: Tensor
     share: Tensor
     log_q: Tensor | None
-    mask: Tensor | None
-    mask_rows: Tensor | None
-
-    def hidden(self, block: slice) -> Tensor | None:
-        if self.mask is None or self.mask_rows is None:
-            return None if self.mask is None else self.mask[block]
-        return self.mask[self.mask_rows[block]]
+    mask: Grouped | None
+    trend_rows: Tensor | None
 
 
 class _Softmax(torch.autograd.Function):
@@ -98,36 +109,62 @@ class _Softmax(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, states: Tensor, candidates: Tensor, temperature: Tensor, targets: _Targets
+        ctx: Any,
+        states: Tensor,
+        candidates: Tensor,
+        temperature: Tensor,
+        trends: Tensor | None,
+        targets: _Targets,
     ) -> Tensor:
         loss = states.new_zeros(())
+        # gradients of states . candidates / temperature, before the temperature divides them
         grad_states = torch.empty_like(states)
         grad_candidates = torch.zeros_like(candidates)
+        grad_trends = None if trends is None else torch.zeros_like(trends)
         step = max(1, BLOCK_SCORES // max(1, len(candidates)))
         for start in range(0, len(states), step):
             block = slice(start, start + step)
             place = targets.place[block]
             logits = corrected(states[block], candidates, temperature, targets.log_q)
-            logits = hide(logits, place, targets.hidden(block))
-            # cross-entropy: log sum exp(logits) - logit of the target, and its gradient
-            # share * (softmax - one at the target), which takes the place of the logits
-            wanted = logits.gather(1, place.unsqueeze(1))
-            top = logits.amax(dim=1, keepdim=True)
-            slope = logits.sub_(top).exp_()
-            total = slope.sum(dim=1, keepdim=True)
-            loss += (top + total.log() - wanted).squeeze(1) @ targets.share[block]
-            factor = targets.share[block].unsqueeze(1) / temperature
-            slope *= factor / total
-            slope.scatter_add_(1, place.unsqueeze(1), -factor)
+            if trends is not None and targets.trend_rows is not None:
+                logits += trends.index_select(0, targets.trend_rows[block])
+            logits = hide(logits, place, None if targets.mask is None else targets.mask.of(block))
+            loss += _cross_entropy(logits, place, targets.share[block])
+            slope = logits  # which now holds the gradient by each logit
             torch.mm(slope, candidates, out=grad_states[block])
             grad_candidates.addmm_(slope.T, states[block])
+            if grad_trends is not None and targets.trend_rows is not None:
+                grad_trends.index_add_(0, targets.trend_rows[block], slope)
         # temperature t divides all scores s = u . v: d loss / dt = - sum(d loss / du * u) / t
+        grad_states /= temperature
+        grad_candidates /= temperature
         grad_temperature = -(grad_states * states).sum() / temperature
-        ctx.save_for_backward(grad_states, grad_candidates, grad_temperature)
+        ctx.save_for_backward(grad_states, grad_candidates, grad_temperature, grad_trends)
         return loss
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        by_states, by_candidates, by_temperature = ctx.saved_tensors
-        return by_states * grads[0], by_candidates * grads[0], by_temperature * grads[0], None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        by_states, by_candidates, by_temperature, by_trends = ctx.saved_tensors
+        return (
+            by_states * grads[0],
+            by_candidates * grads[0],
+            by_temperature * grads[0],
+            None if by_trends is None else by_trends * grads[0],
+            None,
+        )
+
+
+def _cross_entropy(logits: Tensor, place: Tensor, share: Tensor) -> Tensor:
+    """Sum of share * (log sum exp(logits) - logit of the target); the gradient takes their place.
+
+    The gradient is share * (softmax - one at the target).
+    """
+    wanted = logits.gather(1, place.unsqueeze(1))
+    top = logits.amax(dim=1, keepdim=True)
+    slope = logits.sub_(top).exp_()
+    total = slope.sum(dim=1, keepdim=True)
+    loss = (top + total.log() - wanted).squeeze(1) @ share
+    slope *= share.unsqueeze(1) / total
+    slope.scatter_add_(1, place.unsqueeze(1), -share.unsqueeze(1))
+    return loss

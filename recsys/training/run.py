@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recsys.data.trends import Trends
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
 from recsys.training import checkpoints, optimizers, steps
@@ -25,6 +26,22 @@ from recsys.training.settings import (
 )
 
 Report = Callable[[Mapping[str, float], int], None]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run learns from.
+
+    Attributes:
+        features: N items of the catalogue.
+        histories: training events; item rows are rows of `features`.
+        trends: popularity and age of the items on the days of training; None where the model has no
+            such terms.
+    """
+
+    features: ItemFeatures
+    histories: Histories
+    trends: Trends | None = None
 
 
 @dataclass(frozen=True)
@@ -65,20 +82,17 @@ class Run:
     """A run's parts, and its steps."""
 
     def __init__(
-        self,
-        model: TwoTower,
-        features: ItemFeatures,
-        histories: Histories,
-        settings: TrainingSettings,
-        folder: Path | None,
+        self, model: TwoTower, data: TrainingData, settings: TrainingSettings, folder: Path | None
     ) -> None:
         self.device = chosen_device(settings)
         self.model = model.to(self.device)
-        self.features = features.to(self.device)
+        self.features = data.features.to(self.device)
         self.settings = settings
         self.folder = folder
-        length = model.settings.users.max_length
-        self.batches = Batches(histories, len(features), length, settings.batches, settings.seed)
+        self.batches = Batches(
+            data.histories, len(data.features), model.settings.users.max_length, settings.batches,
+            settings.seed, data.trends,
+        )  # fmt: skip
         self.optimizers = optimizers.build(model, settings.optimizer)
         self.total_steps = settings.epochs * self.batches.count(0)
         self.result = FitResult()
@@ -87,7 +101,7 @@ class Run:
             "training": settings.model_dump(exclude=FREE, mode="json"),
             "model": model.settings.model_dump(mode="json"),
             "shape": model.shape.model_dump(mode="json"),
-            "data": _data_hash(histories),
+            "data": _data_hash(data),
         }
 
     def done(self) -> bool:
@@ -192,8 +206,12 @@ class Run:
         checkpoints.restore_random(checkpoints.part(saved.tensors, "random"), self.device)
 
 
-def _data_hash(histories: Histories) -> str:
+def _data_hash(data: TrainingData) -> str:
+    histories = data.histories
+    columns = [histories.offsets, histories.items, histories.events, histories.times]
     digest = hashlib.sha256()
-    for values in (histories.offsets, histories.items, histories.events, histories.times):
+    for values in columns:
         digest.update(np.ascontiguousarray(values).tobytes())
+    if data.trends is not None:
+        digest.update(data.trends.created_days.tobytes())
     return digest.hexdigest()[:16]

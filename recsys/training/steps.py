@@ -14,6 +14,7 @@ from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
 from recsys.training import losses, optimizers
 from recsys.training.batches import Batch
+from recsys.training.losses import Grouped
 
 
 def batch_loss(model: TwoTower, features: ItemFeatures, batch: Batch, mask_history: bool) -> Tensor:
@@ -23,12 +24,17 @@ def batch_loss(model: TwoTower, features: ItemFeatures, batch: Batch, mask_histo
     history = functional.embedding(batch.items, vectors)
     states = model.users(history, batch.events, batch.ages, batch.mask)
     places = batch.weights.flatten().nonzero().squeeze(1)
-    hidden = None
+    hidden = trends = None
     if mask_history:
         shape = (len(batch.items), len(vectors))
-        hidden = torch.zeros(shape, dtype=torch.bool, device=vectors.device)
-        hidden.scatter_(1, batch.items, True).scatter_(1, batch.targets, True)
+        mask = torch.zeros(shape, dtype=torch.bool, device=vectors.device)
+        mask.scatter_(1, batch.items, True).scatter_(1, batch.targets, True)
+        hidden = Grouped(mask, places // batch.mask.shape[1])
     with torch.autocast(vectors.device.type, enabled=False):
+        if batch.moments is not None:
+            trends = Grouped(
+                model.trends(batch.counts, batch.item_ages), batch.moments.flatten()[places]
+            )
         return losses.softmax(
             states.flatten(0, 1).index_select(0, places),
             vectors,
@@ -37,7 +43,7 @@ def batch_loss(model: TwoTower, features: ItemFeatures, batch: Batch, mask_histo
             batch.log_q,
             hidden,
             batch.weights.flatten()[places],
-            places // batch.mask.shape[1],
+            trends,
         )
 
 

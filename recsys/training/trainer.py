@@ -10,20 +10,17 @@ from pathlib import Path
 
 import torch
 
-from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
 from recsys.training import checkpoints
-from recsys.training.batches import Histories
-from recsys.training.run import FitResult, Report, Run
+from recsys.training.run import FitResult, Report, Run, TrainingData
 from recsys.training.settings import TrainingSettings, cuda_devices
 
-__all__ = ["FitResult", "TrainingSettings", "fit"]
+__all__ = ["FitResult", "TrainingData", "TrainingSettings", "fit"]
 
 
 def fit(
     model: TwoTower,
-    features: ItemFeatures,
-    histories: Histories,
+    data: TrainingData,
     validate: Callable[[TwoTower], float],
     settings: TrainingSettings,
     checkpoints_folder: Path | None,
@@ -34,8 +31,7 @@ def fit(
 
     Args:
         model: fresh from `two_tower.build`; moved to the training device.
-        features: N items of the catalogue.
-        histories: training events; item rows are rows of `features`.
+        data: what to learn from.
         validate: called after each epoch with the model in evaluation mode; higher is better.
         settings: of the training.
         checkpoints_folder: where checkpoints go; None for none.
@@ -46,7 +42,7 @@ def fit(
         InputFault: nothing to learn from, or loss or gradient are not finite (weights untouched).
         MismatchFault: the checkpoint belongs to other settings, another model or other data.
     """
-    run = Run(model, features, histories, settings, checkpoints_folder)
+    run = Run(model, data, settings, checkpoints_folder)
     with _seeded(settings.seed, run.device):
         if resume:
             run.restore()
