@@ -109,13 +109,13 @@ def as_text(table: EvaluationTable, facts: dict[str, Any], settings: Settings) -
 
 def _lists(recommender: Recommender, asked: Question, k: int) -> Rows:
     """The lists as they would be published: users without history get the popular ones."""
-    known = recommender.lists(asked.known, k).rows
+    known = recommender.lists(asked.known, k, asked.moments).rows
     return np.concatenate([known, _repeated(fallback.rows(recommender, k), len(asked.new))])
 
 
 def _model_alone(recommender: Recommender, asked: Question, k: int) -> Rows:
     """Lists by similarity alone; users without history get the popular ones."""
-    known = recommender.candidates(asked.known).rows[:, :k]
+    known = recommender.candidates(asked.known, moments=asked.moments).rows[:, :k]
     return np.concatenate([known, _repeated(fallback.rows(recommender, k), len(asked.new))])
 
 

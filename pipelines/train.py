@@ -35,6 +35,7 @@ from recsys.training import trainer
 from recsys.training.trainer import FitResult, TrainingData
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 KIND, ROOT = "model", "models"
 VALIDATION_K = 10
 
@@ -49,6 +50,8 @@ class Question:
         new: what users without history did.
         new_ids: their ids.
         at_seconds: the window's beginning.
+        moments: `[U]` when each of the known asked, the time of what they did, where every event
+            has a moment of its own (leave-one-out, random); else None.
     """
 
     known: Histories
@@ -56,6 +59,7 @@ class Question:
     new: RowSets
     new_ids: tuple[str, ...]
     at_seconds: int
+    moments: Rows | None
 
 
 def run(settings: Settings, run: Run, resume: bool = False) -> dict[str, Any]:
@@ -99,6 +103,7 @@ def question(settings: Settings, found: Inputs, split: Split, part: int) -> Ques
         row_sets(without.offsets, without.items),
         without.user_ids,
         window.at_seconds,
+        None if split.kind == "global_time" else with_history.times[with_history.offsets[:-1]],
     )
 
 
@@ -116,7 +121,7 @@ def _train(
 
     def validate(candidate: TwoTower) -> float:
         recommender = recommend.prepare(candidate, features, shop, asked.at_seconds, settings.lists)
-        ranked = recommender.candidates(asked.known).rows
+        ranked = recommender.candidates(asked.known, moments=asked.moments).rows
         return float(np.nanmean(recall_at_k(match(ranked, asked.relevant), VALIDATION_K)))
 
     def report(metrics: Mapping[str, float], step: int) -> None:
@@ -150,8 +155,8 @@ def _fit_reranker(
 ) -> Reranker:
     recommender = recommend.prepare(model, features, shop, asked.at_seconds, settings.lists)
     return reranking.fit(
-        recommender.candidates(asked.known), model.temperature.item(), recommender.terms,
-        asked.relevant, settings.lists.rerank,
+        recommender.candidates(asked.known, moments=asked.moments), model.temperature.item(),
+        recommender.terms, asked.relevant, settings.lists.rerank,
     )  # fmt: skip
 
 

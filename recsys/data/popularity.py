@@ -1,47 +1,12 @@
-"""How popular items are: decayed counts for lists, log inclusion probabilities for the loss.
+"""How likely an item is to be drawn by its popularity: the correction of sampled candidates.
 
-Called by the training batches (logQ), the reranker and the popular fallback list. numpy only.
+Called by the training batches. numpy only.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-DAY_SECONDS = 86_400
-Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-
-def decayed(
-    items: Rows,
-    times: Rows,
-    n_items: int,
-    at_seconds: float,
-    half_life_days: float,
-    weights: npt.NDArray[np.floating] | None = None,
-) -> Floats:
-    """Popularity of each item at a moment: an event counts half as much per half-life of its age.
-
-    Args:
-        items: item row of each event `[E]`.
-        times: epoch seconds of each event `[E]`.
-        n_items: N.
-        at_seconds: the moment; later events are the future and count nothing.
-        half_life_days: above 0; infinity counts all past events alike.
-        weights: of the events `[E]`; None counts each as 1.
-
-    Returns:
-        float64 `[N]`.
-
-    Raises:
-        ValueError: the half-life is not above 0.
-    """
-    if not half_life_days > 0:
-        raise ValueError(f"half_life_days must be above 0, not {half_life_days}")
-    age_days = (at_seconds - times) / DAY_SECONDS
-    value = np.where(age_days >= 0, np.exp2(-np.maximum(age_days, 0) / half_life_days), 0.0)
-    if weights is not None:
-        value = value * weights
-    return np.bincount(items, weights=value, minlength=n_items).astype(np.float64)
 
 
 def log_inclusion(counts: npt.NDArray[np.number], draws: int) -> Floats:

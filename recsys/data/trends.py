@@ -22,7 +22,8 @@ class Trends:
     Attributes:
         half_lives_days: `[H]`; an event counts half as much per half-life of its age.
         ends_seconds: second of the day (UTC) at which days end; 0 is midnight.
-        keys: `[P]` item * span + day of each item's days with events, ascending.
+        keys: `[P]` item * span + day of each item's days with events, ascending; the first is -1,
+            no item's.
         counts: float64 `[P, H]` decayed counts at the end of that day.
         first_day, span: days of the keys count from `first_day`; all are below `span`.
         created_days: `[N]` when an item appeared, in days; NaN where unknown.
@@ -50,8 +51,7 @@ class Trends:
         place = (days - self.first_day).clip(0, self.span - 1)
         wanted = rows * self.span + place[:, None]
         found = np.searchsorted(self.keys, wanted) - 1
-        there = found >= 0
-        there &= self.keys[found] // self.span == rows if len(self.keys) else False
+        there = self.keys[found] // self.span == rows
         gaps = days[:, None] - self.first_day - 1 - self.keys[found] % self.span
         decay = np.exp2(-np.maximum(gaps, 0)[..., None] / self.half_lives_days)
         counts = np.where(there[..., None], self.counts[found] * decay, 0.0)
@@ -78,7 +78,7 @@ def build(
     """
     half_lives = np.asarray(half_lives_days, np.float64)
     days = (times - ends_seconds) // DAY_SECONDS
-    first = int(days.min(initial=0)) if len(days) else 0
+    first = int(days.min()) if len(days) else 0
     span = int(days.max() - first) + 2 if len(days) else 2
     keys, which = np.unique(items * span + days - first, return_inverse=True)
     until_end = (days + 1) - (times - ends_seconds) / DAY_SECONDS
@@ -86,6 +86,7 @@ def build(
         [np.bincount(which, np.exp2(-until_end / life), len(keys)) for life in half_lives], axis=1
     ) if len(half_lives) else np.zeros((len(keys), 0))  # fmt: skip
     _accumulate(counts, keys, span, half_lives)
+    keys, counts = np.append(-1, keys), np.concatenate([np.zeros((1, len(half_lives))), counts])
     created = created_seconds.copy()
     earliest = np.full(len(created), np.inf)
     np.minimum.at(earliest, items, times)

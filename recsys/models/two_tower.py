@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from recsys.models.item_features import ItemFeatures
 from recsys.models.item_tower import ItemTower, ItemTowerSettings
-from recsys.models.trends import TrendSettings, TrendTerms
+from recsys.models.trend_terms import TrendSettings, TrendTerms
 from recsys.models.user_tower import UserTower, UserTowerSettings
 from recsys.settings import Section
 
@@ -49,6 +49,7 @@ class ModelShape(Section):
 
 
 MAX_TEMPERATURE = 10.0
+AHEAD = 1  # row of temperatures and trend weights for what happens on another day
 
 
 class TwoTower(nn.Module):
@@ -66,18 +67,23 @@ class TwoTower(nn.Module):
         self.item_tower = ItemTower(settings.items, dict(shape.modalities), shape.table_rows, width)
         self.user_tower = UserTower(settings.users, len(shape.event_names) + 1, width)
         self.trends = TrendTerms(settings.trends)
-        self.log_temperature = nn.Parameter(torch.tensor(settings.temperature).log())
+        self.log_temperatures = nn.Parameter(torch.full((2,), settings.temperature).log())
+
+    @property
+    def temperatures(self) -> Tensor:
+        """`[2]` what similarities are divided by: within a session, and ahead; learned."""
+        return self.log_temperatures.exp()
 
     @property
     def temperature(self) -> Tensor:
-        """What similarities are divided by; a positive number that is learned."""
-        return self.log_temperature.exp()
+        """What similarities are divided by in lists, which are made ahead; a positive number."""
+        return self.temperatures[AHEAD]
 
     @torch.no_grad()
     def clamp_temperature(self) -> None:
-        """Brings the temperature back into its bounds; the trainer calls it after each step."""
+        """Brings the temperatures back into their bounds; the trainer calls it after each step."""
         low, high = torch.tensor([self.settings.min_temperature, MAX_TEMPERATURE]).log().tolist()
-        self.log_temperature.clamp_(low, high)
+        self.log_temperatures.clamp_(low, high)
 
     def items(self, features: ItemFeatures) -> Tensor:
         """Item vectors `[n, D]` float32; `features.gather(rows)` first for some of them."""

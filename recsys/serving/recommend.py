@@ -17,7 +17,7 @@ from recsys.data import trends
 from recsys.data.histories import Histories
 from recsys.evaluation.lists import RowSets, row_sets
 from recsys.models.item_features import ItemFeatures
-from recsys.models.two_tower import TwoTower
+from recsys.models.two_tower import AHEAD, TwoTower
 from recsys.serving import candidates, index, reranking, vectors
 from recsys.serving.candidates import Candidates, CandidateSettings
 from recsys.serving.index import Index, IndexSettings
@@ -71,23 +71,33 @@ class Recommender:
     at_seconds: float
     settings: ListSettings
 
-    def candidates(self, histories: Histories, at_least: int = 0) -> Candidates:
-        """The best items of each user before the reranker: `candidates.count`, or `at_least`."""
-        users = vectors.of_users(self.model, self.item_vectors, histories, self.at_seconds)
+    def candidates(
+        self, histories: Histories, at_least: int = 0, moments: Rows | None = None
+    ) -> Candidates:
+        """The best items of each user before the reranker: `candidates.count`, or `at_least`.
+
+        Args:
+            histories: events before the moment, of users with at least one event.
+            at_least: the fewest candidates wanted.
+            moments: `[U]` epoch seconds at which each user asks; None for the recommender's moment.
+        """
+        asked = self.at_seconds if moments is None else moments
+        users = vectors.of_users(self.model, self.item_vectors, histories, asked)
         users = with_trend(users, np.ones(len(users)))
         seen = None if self.settings.candidates.repeats else seen_items(histories)
         count = max(self.settings.candidates.count, at_least)
         return candidates.find(self.index, users, seen, self.exact, count)
 
-    def lists(self, histories: Histories, k: int) -> Ranked:
+    def lists(self, histories: Histories, k: int, moments: Rows | None = None) -> Ranked:
         """`[U, k]` items of each user, with scores and their terms.
 
         Args:
             histories: events before the moment, of users with at least one event.
             k: places per list.
+            moments: as for `candidates`.
         """
         temperature = self.model.temperature.item()
-        found = self.candidates(histories, at_least=k)
+        found = self.candidates(histories, k, moments)
         return reranking.rerank(found, temperature, self.terms, self.reranker, k)
 
 
@@ -140,7 +150,7 @@ def item_terms(model: TwoTower, shop: Shop, at_seconds: float) -> ItemTerms:
     values = model.trends.terms(
         torch.from_numpy(counts[0]).to(device), torch.from_numpy(ages[0]).to(device)
     )
-    weights = tuple(model.trends.weights.double().tolist())
+    weights = tuple(model.trends.weights[AHEAD].double().tolist())
     return ItemTerms(model.trends.names, values.double().cpu().numpy(), weights)
 
 

@@ -17,11 +17,12 @@ from pydantic import Field
 from torch import Tensor
 
 from recsys.data.popularity import log_inclusion
-from recsys.data.trends import Trends
+from recsys.data.trends import DAY_SECONDS, Trends
 from recsys.errors import InputFault
 from recsys.settings import Section
 
 Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 PREPARED = 3  # batches made ahead by the background thread
 
 
@@ -51,6 +52,18 @@ class BatchSettings(Section):
         description="learn the next event as it is; else the next item that is new to the user, "
         "which is what lists without repeats are made of",
     )
+    objective: Literal["next", "night"] = Field(
+        default="night",
+        description="each state foresees the next event; or only within its day, and a day's last "
+        "state foresees all of the user's next day, as lists made at night must",
+    )
+    session_weight: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="objective night: weight of targets within a day, relative to those of the "
+        "next day",
+    )
     event_weights: bool = Field(
         default=False, description="weigh targets by their event's weight; else all count alike"
     )
@@ -73,28 +86,34 @@ class Histories(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """B windows of at most L events. Items are positions in `item_rows`, each item once.
+    """B windows of at most L events, and P pairs of a state and what it should foresee.
 
     Attributes:
         users: `[B]` the users' indices in the histories.
-        item_rows: `[C]` catalogue rows: items of the windows, then negatives. All are candidates.
-        items, targets: `[B, L]` position of the event's and of the next event's item.
+        item_rows: `[C]` catalogue rows: items of the windows, then negatives. All are candidates;
+            other items are positions in it.
+        items: `[B, L]` position of the event's item.
         events, ages: `[B, L]` event codes, and seconds before the window's end.
         mask: `[B, L]` true where there is an event.
-        weights: `[B, L]` of the targets; 0 where there is none.
+        places: `[P]` a state, as its place among the `B * L`.
+        targets: `[P]` position of the item to foresee.
+        weights: `[P]` of the targets.
+        ahead: `[P]` int64, 1 where the target's day is a later one than the state's, else 0.
         log_q: `[C]` log probability that a row is a candidate; None where all items are.
-        moments: `[B, L]` which of the batch's T days a target belongs to; None without trends.
+        moments: `[P]` which of the batch's T days a target belongs to; None without trends.
         counts, item_ages: `[T, C, H]` and `[T, C]`, what was known of the items on those days.
     """
 
     users: Tensor
     item_rows: Tensor
     items: Tensor
-    targets: Tensor
     events: Tensor
     ages: Tensor
     mask: Tensor
+    places: Tensor
+    targets: Tensor
     weights: Tensor
+    ahead: Tensor
     log_q: Tensor | None
     moments: Tensor | None = None
     counts: Tensor | None = None
@@ -146,6 +165,8 @@ class Batches:
                 where="the training histories", fix="bring a longer log, or move the split's cut",
             )  # fmt: skip
         self._next, self._strength = targets(histories, items, settings.repeats)
+        self._days = histories.times // DAY_SECONDS
+        self._day_before = day_before(histories.offsets, self._days)
         self._drop_targetless()
         self._plan_epoch, self._plan = -1, list[Rows]()
         counts = np.bincount(histories.items, minlength=items).astype(np.float64)
@@ -154,7 +175,11 @@ class Batches:
 
     def _drop_targetless(self) -> None:
         """Leaves out windows in which no event is a target."""
-        useful = self._next[self._starts + 1] <= self._starts + self._lengths
+        ends = self._starts + self._lengths
+        useful = self._next[self._starts + 1] <= ends
+        if self._settings.objective == "night" and not self._settings.session_weight:
+            # the last event's day must have begun after the window's first event
+            useful &= self._day_before[ends] >= self._starts
         self._users, self._starts, self._lengths = (
             column[useful] for column in (self._users, self._starts, self._lengths)
         )
@@ -192,36 +217,52 @@ class Batches:
         place = np.arange(lengths.max())
         mask = place < lengths[:, None]
         here = np.where(mask, starts[:, None] + place, starts[:, None])
-        ends = (starts + lengths)[:, None]
-        wanted = self._next[np.where(mask, here + 1, 0)]
-        mask_targets = mask & (wanted <= ends)
-        following = np.where(mask_targets, wanted, here)
-        negatives = self._negatives(epoch, number)
-        windowed = histories.items[np.stack([here, following])].ravel()
-        rows, places = np.unique(np.concatenate([windowed, negatives]), return_inverse=True)
-        places = places[: len(windowed)].reshape(2, *mask.shape)
+        states, wanted, ahead = self._pairs(starts, here, mask)
+        windowed = np.concatenate([histories.items[here].ravel(), histories.items[wanted]])
+        drawn = np.concatenate([windowed, self._negatives(epoch, number)])
+        rows, places = np.unique(drawn, return_inverse=True)
         ages = histories.times[starts + lengths][:, None] - histories.times[here]
-        weights = mask_targets.astype(np.float32)
+        weights = np.ones(len(wanted), np.float32)
         if self._settings.event_weights:
-            weights *= self._strength[following]
-        log_q = None if self._log_q is None else torch.from_numpy(self._log_q[rows])
+            weights *= self._strength[wanted]
+        if self._settings.objective == "night":
+            weights[ahead == 0] *= self._settings.session_weight
         batch = Batch(
             users=torch.from_numpy(self._users[chosen]),
             item_rows=torch.from_numpy(rows),
-            items=torch.from_numpy(places[0]),
-            targets=torch.from_numpy(places[1]),
+            items=torch.from_numpy(places[: here.size].reshape(mask.shape)),
             events=torch.from_numpy(np.where(mask, histories.events[here], 0)),
             ages=torch.from_numpy(np.where(mask, ages, 0)),
             mask=torch.from_numpy(mask),
+            places=torch.from_numpy(states),
+            targets=torch.from_numpy(places[here.size : len(windowed)]),
             weights=torch.from_numpy(weights),
-            log_q=log_q,
+            ahead=torch.from_numpy(ahead),
+            log_q=None if self._log_q is None else torch.from_numpy(self._log_q[rows]),
         )
         if self._trends is None:
             return batch
-        times = histories.times[following]
-        # what is no target must not bring a day of its own
-        times = np.where(mask_targets, times, times[mask_targets].min())
-        return _with_trends(batch, self._trends, times, rows)
+        return _with_trends(batch, self._trends, histories.times[wanted], rows)
+
+    def _pairs(self, starts: Rows, here: Rows, mask: Mask) -> tuple[Rows, Rows, Rows]:
+        """States as places in `[B, L]`, the event that each should foresee, and `ahead`."""
+        ends = starts + mask.sum(axis=1)
+        wanted = self._next[np.where(mask, here + 1, 0)]
+        rows, columns = np.nonzero(mask & (wanted <= ends[:, None]))
+        wanted = wanted[rows, columns]
+        ahead = (self._days[wanted] > self._days[here[rows, columns]]).astype(np.int64)
+        if self._settings.objective == "night":
+            within = ahead == 0
+            rows, columns, wanted = rows[within], columns[within], wanted[within]
+            following = np.where(mask, here + 1, 0)
+            before = self._day_before[following]
+            whole = mask & (self._next[following] == following) & (before >= starts[:, None])
+            later, _ = np.nonzero(whole)
+            rows = np.concatenate([rows, later])
+            columns = np.concatenate([columns, before[whole] - starts[later]])
+            wanted = np.concatenate([wanted, following[whole]])
+            ahead = np.repeat([0, 1], [int(within.sum()), len(later)])
+        return rows * mask.shape[1] + columns, wanted, ahead
 
     def _negatives(self, epoch: int, number: int) -> Rows:
         match self._settings.candidates:
@@ -249,15 +290,24 @@ class Batches:
 
 
 def _with_trends(batch: Batch, trends: Trends, times: Rows, rows: Rows) -> Batch:
-    """`batch` with what was known of its items on the days of its targets, whose `times` [B, L]."""
-    days, moments = np.unique(trends.days(times), return_inverse=True)
+    """`batch` with what was known of its items on its targets' days; `times` are theirs, [P]."""
+    days, moments = np.unique(times // DAY_SECONDS, return_inverse=True)
     counts, ages = trends.at(days, rows)
     return replace(
         batch,
-        moments=torch.from_numpy(moments.reshape(times.shape)),
+        moments=torch.from_numpy(moments),
         counts=torch.from_numpy(counts),
         item_ages=torch.from_numpy(ages),
     )
+
+
+def day_before(offsets: Rows, days: Rows) -> Rows:
+    """For each event the user's last one on a day before it; -1 where there is none."""
+    first = np.zeros(len(days), np.bool_)
+    first[offsets[:-1][np.diff(offsets) > 0]] = True
+    begins = first | (np.diff(days, prepend=days[:1]) != 0)
+    place = np.maximum.accumulate(np.where(begins, np.arange(len(days)), 0))
+    return np.where(first[place], -1, place - 1)
 
 
 def targets(

@@ -13,17 +13,14 @@ from torch import Tensor
 BLOCK_SCORES = 1 << 19  # scores held at a time: 2 MB, near a core's cache
 
 
-def corrected(
-    states: Tensor, candidates: Tensor, temperature: Tensor, log_q: Tensor | None
-) -> Tensor:
-    """Logits `[P, C]`: scores `states . candidates` over the temperature, less each logQ.
+def corrected(states: Tensor, candidates: Tensor, log_q: Tensor | None) -> Tensor:
+    """Logits `[P, C]`: scores `states . candidates`, less each logQ.
 
     logQ is the log of the probability that a candidate is in the set at all; subtracting it makes
     the sum over the set an unbiased one over the catalogue (Bengio and Senecal, 2008; Yi et al.,
     2019). Halving q adds log 2.
     """
-    scaled = states / temperature
-    return scaled @ candidates.T if log_q is None else torch.addmm(-log_q, scaled, candidates.T)
+    return states @ candidates.T if log_q is None else torch.addmm(-log_q, states, candidates.T)
 
 
 def hide(logits: Tensor, targets: Tensor, mask: Tensor | None) -> Tensor:
@@ -49,7 +46,6 @@ def softmax(
     states: Tensor,
     candidates: Tensor,
     target_index: Tensor,
-    temperature: Tensor,
     log_q: Tensor | None = None,
     mask: Grouped | None = None,
     weights: Tensor | None = None,
@@ -60,15 +56,14 @@ def softmax(
     Computed in blocks of positions together with its gradient: scores `[P, C]` never exist at once.
 
     Args:
-        states: `[P, D]` user states, only those that have a target.
+        states: `[P, D]` user states over their temperature, one for each target.
         candidates: `[C, D]` item vectors, each item once.
         target_index: `[P]` int64, the candidate that came next.
-        temperature: scalar that scores are divided by.
         log_q: `[C]` log probability of being in the candidate set; None where all items are.
         mask: bool, true where a candidate does not count for that state; a target does.
         weights: `[P]`, not negative; None for all one.
-        trends: what is added to the scores over the temperature; minus infinity leaves a candidate
-            out, which must not happen to a target.
+        trends: what is added to the scores; minus infinity leaves a candidate out, which must not
+            happen to a target.
 
     Returns:
         A scalar: sum of weight * (logsumexp(logits) - logit of the target) / sum of weights.
@@ -90,7 +85,7 @@ def softmax(
     rows = None if trends is None else trends.rows
     targets = _Targets(target_index, share, log_q, mask, rows)
     values = None if trends is None else trends.values
-    loss: Tensor = _Softmax.apply(states, candidates, temperature, values, targets)  # type: ignore[no-untyped-call]
+    loss: Tensor = _Softmax.apply(states, candidates, values, targets)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -112,12 +107,10 @@ class _Softmax(torch.autograd.Function):
         ctx: Any,
         states: Tensor,
         candidates: Tensor,
-        temperature: Tensor,
         trends: Tensor | None,
         targets: _Targets,
     ) -> Tensor:
         loss = states.new_zeros(())
-        # gradients of states . candidates / temperature, before the temperature divides them
         grad_states = torch.empty_like(states)
         grad_candidates = torch.zeros_like(candidates)
         grad_trends = None if trends is None else torch.zeros_like(trends)
@@ -125,7 +118,7 @@ class _Softmax(torch.autograd.Function):
         for start in range(0, len(states), step):
             block = slice(start, start + step)
             place = targets.place[block]
-            logits = corrected(states[block], candidates, temperature, targets.log_q)
+            logits = corrected(states[block], candidates, targets.log_q)
             if trends is not None and targets.trend_rows is not None:
                 logits += trends.index_select(0, targets.trend_rows[block])
             logits = hide(logits, place, None if targets.mask is None else targets.mask.of(block))
@@ -135,21 +128,16 @@ class _Softmax(torch.autograd.Function):
             grad_candidates.addmm_(slope.T, states[block])
             if grad_trends is not None and targets.trend_rows is not None:
                 grad_trends.index_add_(0, targets.trend_rows[block], slope)
-        # temperature t divides all scores s = u . v: d loss / dt = - sum(d loss / du * u) / t
-        grad_states /= temperature
-        grad_candidates /= temperature
-        grad_temperature = -(grad_states * states).sum() / temperature
-        ctx.save_for_backward(grad_states, grad_candidates, grad_temperature, grad_trends)
+        ctx.save_for_backward(grad_states, grad_candidates, grad_trends)
         return loss
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        by_states, by_candidates, by_temperature, by_trends = ctx.saved_tensors
+        by_states, by_candidates, by_trends = ctx.saved_tensors
         return (
             by_states * grads[0],
             by_candidates * grads[0],
-            by_temperature * grads[0],
             None if by_trends is None else by_trends * grads[0],
             None,
         )

@@ -23,28 +23,34 @@ def batch_loss(model: TwoTower, features: ItemFeatures, batch: Batch, mask_histo
     # embedding, not indexing: its gradient is the same in every run
     history = functional.embedding(batch.items, vectors)
     states = model.users(history, batch.events, batch.ages, batch.mask)
-    places = batch.weights.flatten().nonzero().squeeze(1)
     hidden = trends = None
     if mask_history:
-        shape = (len(batch.items), len(vectors))
-        mask = torch.zeros(shape, dtype=torch.bool, device=vectors.device)
-        mask.scatter_(1, batch.items, True).scatter_(1, batch.targets, True)
-        hidden = Grouped(mask, places // batch.mask.shape[1])
+        hidden = _had(batch, len(vectors))
     with torch.autocast(vectors.device.type, enabled=False):
+        temperature = model.temperatures.index_select(0, batch.ahead).unsqueeze(1)
         if batch.moments is not None:
-            trends = Grouped(
-                model.trends(batch.counts, batch.item_ages), batch.moments.flatten()[places]
-            )
+            offsets = model.trends(batch.counts, batch.item_ages)
+            rows = batch.ahead * offsets.shape[1] + batch.moments
+            trends = Grouped(offsets.flatten(0, 1), rows)
         return losses.softmax(
-            states.flatten(0, 1).index_select(0, places),
+            states.flatten(0, 1).index_select(0, batch.places) / temperature,
             vectors,
-            batch.targets.flatten()[places],
-            model.temperature,
+            batch.targets,
             batch.log_q,
             hidden,
-            batch.weights.flatten()[places],
+            batch.weights,
             trends,
         )
+
+
+def _had(batch: Batch, candidates: int) -> Grouped:
+    """What each window's user has or is to foresee: no negatives of that user."""
+    windows, length = batch.mask.shape
+    owners = batch.places // length
+    had = torch.zeros((windows, candidates), dtype=torch.bool, device=batch.mask.device)
+    had.scatter_(1, batch.items, True)
+    had[owners, batch.targets] = True
+    return Grouped(had, owners)
 
 
 def gradients(

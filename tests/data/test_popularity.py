@@ -1,4 +1,4 @@
-"""Decayed popularity and log inclusion probabilities."""
+"""Log inclusion probabilities: by hand, against draws, exact where they are tiny."""
 
 import math
 from fractions import Fraction
@@ -8,42 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.data.popularity import DAY_SECONDS, decayed, log_inclusion
-
-
-def test_decayed_by_hand() -> None:
-    # At day 10, half-life 2 days. Item 0: ages 0 and 2 -> 1 + 1/2. Item 1: age 6 -> 1/8.
-    # Item 2: only an event of day 11, the future. Item 3: none.
-    items = np.array([0, 0, 1, 2])
-    times = np.array([10, 8, 4, 11]) * DAY_SECONDS
-    found = decayed(items, times, 4, 10 * DAY_SECONDS, 2.0)
-    np.testing.assert_allclose(found, [1.5, 0.125, 0, 0])
-
-
-def test_decayed_weights_and_no_decay() -> None:
-    items, times = np.array([1, 1, 0]), np.array([0, 5, 9])
-    found = decayed(items, times, 2, 9, math.inf, np.array([2.0, 3.0, 0.5]))
-    np.testing.assert_allclose(found, [0.5, 5.0])
-
-
-def test_no_events_is_no_popularity() -> None:
-    none = np.array([], dtype=np.int64)
-    assert decayed(none, none, 3, 0, 1.0).tolist() == [0, 0, 0]
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 10**7)), max_size=40),
-    st.integers(0, 10**7),
-    st.floats(0.1, 100),
-)
-def test_decayed_against_a_loop(events: list[tuple[int, int]], at: int, half_life: float) -> None:
-    expected = [0.0] * 5
-    for item, time in events:
-        if time <= at:
-            expected[item] += 0.5 ** ((at - time) / DAY_SECONDS / half_life)
-    items = np.array([item for item, _ in events], dtype=np.int64)
-    times = np.array([time for _, time in events], dtype=np.int64)
-    np.testing.assert_allclose(decayed(items, times, 5, at, half_life), expected, atol=1e-12)
+from recsys.data.popularity import log_inclusion
 
 
 def test_log_inclusion_by_hand() -> None:
@@ -100,5 +65,3 @@ def test_impossible_counts(counts: list[float]) -> None:
 def test_impossible_settings() -> None:
     with pytest.raises(ValueError, match="draws"):
         log_inclusion(np.array([1]), 0)
-    with pytest.raises(ValueError, match="half_life"):
-        decayed(np.array([0]), np.array([0]), 1, 0, 0.0)

@@ -76,13 +76,13 @@ def test_numbers_that_are_not_finite_are_refused_both_ways(folder: Path, value: 
 
 def test_missing_extra_and_reshaped_weights_are_listed(folder: Path) -> None:
     weights = load_file(folder / saved.WEIGHTS)
-    del weights["log_temperature"]
+    del weights["log_temperatures"]
     weights["surplus"] = torch.zeros(1)
     weights["item_tower.absent"] = torch.zeros(2, 2)
     save_file(weights, folder / saved.WEIGHTS)
     with pytest.raises(MismatchFault) as fault:
         saved.read(folder)
-    for name in ("log_temperature", "surplus", "item_tower.absent"):
+    for name in ("log_temperatures", "surplus", "item_tower.absent"):
         assert name in fault.value.where
 
 
@@ -111,10 +111,10 @@ def test_keys_that_stand_twice(folder: Path) -> None:
         saved.read(folder)
     path.write_text(text)
     weights = folder / saved.WEIGHTS
-    entry = b'"log_temperature":{"dtype":"F32","shape":[],"data_offsets":[0,4]}'
+    entry = b'"log_temperatures":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
     header = b"{" + entry + b"," + entry + b"}"
     weights.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
-    with pytest.raises(InputFault, match="'log_temperature' stands twice"):
+    with pytest.raises(InputFault, match="'log_temperatures' stands twice"):
         saved.read(folder)
 
 

@@ -55,7 +55,7 @@ def test_temperature_starts_as_set_and_stays_in_its_bounds() -> None:
     model = built()
     assert model.temperature.item() == pytest.approx(0.1)
     for value, bound in ((-9.0, 0.02), (9.0, 10.0)):
-        model.log_temperature.data.fill_(value)
+        model.log_temperatures.data.fill_(value)
         model.clamp_temperature()
         assert model.temperature.item() == pytest.approx(bound)
 

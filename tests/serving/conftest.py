@@ -9,10 +9,11 @@ import torch
 
 from recsys.models import two_tower
 from recsys.models.item_features import ItemFeatures
-from recsys.models.two_tower import ModelSettings
+from recsys.models.trend_terms import SCALE, TrendSettings
+from recsys.models.two_tower import AHEAD, ModelSettings
 from recsys.serving import recommend
 from recsys.serving.recommend import ListSettings, Recommender, Shop
-from recsys.serving.reranking import Reranker, RerankSettings
+from recsys.serving.reranking import Reranker
 
 faiss.omp_set_num_threads(1)  # many tiny searches: threads that wait for work cost most
 DAY = 86_400
@@ -24,7 +25,7 @@ Made = Callable[..., Recommender]
 
 @pytest.fixture
 def made() -> Made:
-    """Makes a recommender; events, eligibility and weights can be chosen."""
+    """Makes a recommender; events, eligibility and weights, fitted and learned, can be chosen."""
 
     def make(
         items: int = 10,
@@ -32,12 +33,16 @@ def made() -> Made:
         eligible: list[bool] | None = None,
         events: list[int] | None = None,
         weights: tuple[float, ...] | None = None,
+        learned: tuple[float, float] = (0.0, 0.0),
         settings: ListSettings | None = None,
     ) -> Recommender:
         random = torch.Generator().manual_seed(0)
         text = torch.randn(items, 6, generator=random)
         features = ItemFeatures(("text",), {"text": text}, torch.ones(items, 2, dtype=torch.bool))
-        model = two_tower.build(ModelSettings(width=8), features, ("view",), 0).eval()
+        terms = TrendSettings(half_lives_days=(1.0,), freshness_days=(3.0,))
+        model = two_tower.build(ModelSettings(width=8, trends=terms), features, ("view",), 0).eval()
+        with torch.no_grad():
+            model.trends.small[AHEAD] = torch.tensor(learned) / SCALE
         rows = np.array([0, 1, 2] if events is None else events, np.int64)
         shop = Shop(
             np.ones(items, bool) if eligible is None else np.array(eligible),
@@ -46,12 +51,10 @@ def made() -> Made:
             np.full(items, np.nan),
             "checksum",
         )
-        settings = settings or ListSettings(
-            rerank=RerankSettings(half_lives_days=(1.0,), freshness_days=3.0)
-        )
+        settings = settings or ListSettings()
         reranker = None
         if weights is not None:
-            names = ("similarity", "popularity_1d", "freshness")
+            names = ("similarity", "popularity_1d", "freshness_3d")
             reranker = Reranker(names, weights, settings.rerank)
         return recommend.prepare(model, features, shop, NOW, settings, reranker)
 

@@ -10,10 +10,8 @@ from recsys.serving import fallback, vectors
 from recsys.serving.candidates import CandidateSettings
 from recsys.serving.index import IndexSettings
 from recsys.serving.recommend import ListSettings, Recommender
-from recsys.serving.reranking import RerankSettings
 
 NOW = 1_000 * 86_400
-TERMS = RerankSettings(half_lives_days=(1.0,))
 Made = Any
 
 
@@ -79,6 +77,33 @@ def test_without_weights_lists_are_by_similarity(made: Made) -> None:
     assert listed(recommender, [[4, 5]], 10) == [[row for row in order if row not in (4, 5)]]
 
 
+def test_what_training_learned_of_trends_is_in_the_model_s_order(made: Made) -> None:
+    # score = user . item / temperature + learned . terms, whichever index answers
+    events, log = [6] * 50 + [3] * 5, log_of([[4, 5]])
+    for kind in ("exact", "hnsw"):
+        settings = ListSettings(index=IndexSettings(kind=kind))
+        recommender = made(events=events, learned=(0.7, 0.0), settings=settings)
+        user = vectors.of_users(recommender.model, recommender.item_vectors, log, NOW)[0]
+        popularity = recommender.terms.values[:, 0]
+        scores = recommender.item_vectors @ user / 0.1 + 0.7 * popularity
+        ranked = recommender.lists(log, 10)
+        order = [row for row in np.argsort(-scores) if row not in (4, 5)]
+        assert ranked.rows[0, :8].tolist() == order
+        np.testing.assert_allclose(ranked.scores[0, :8], scores[order], rtol=1e-4)
+        np.testing.assert_allclose(ranked.terms[0, :8, 1], 0.7 * popularity[order], rtol=1e-5)
+
+
+def test_item_terms_golden(made: Made) -> None:
+    # half-life 1 day, 0.5 added: two events an hour ago count 2 * 2^(-1/24); nothing is known of
+    # when items appeared, so that none is fresh
+    terms = made(events=[7, 7]).terms
+    assert terms.names == ("popularity_1d", "freshness_3d")
+    expected = np.full(10, np.log(0.5))
+    expected[7] = np.log(2 * 2 ** (-1 / 24) + 0.5)
+    np.testing.assert_allclose(terms.values[:, 0], expected, rtol=1e-5)
+    assert not terms.values[:, 1].any()
+
+
 def test_weights_move_the_popular_item_up(made: Made) -> None:
     recommender = made(events=[6] * 50, weights=(1.0, 100.0, 0.0))
     assert [user[0] for user in listed(recommender, [[4], [5]], 3)] == [6, 6]
@@ -86,9 +111,7 @@ def test_weights_move_the_popular_item_up(made: Made) -> None:
 
 @pytest.mark.parametrize("kind", ["exact", "ivf", "hnsw"])
 def test_neither_seen_nor_ineligible(made: Made, kind: str) -> None:
-    settings = ListSettings(
-        index=IndexSettings(kind=kind), rerank=TERMS, candidates=CandidateSettings(count=3)
-    )
+    settings = ListSettings(index=IndexSettings(kind=kind), candidates=CandidateSettings(count=3))
     eligible = [row not in (0, 9) for row in range(10)]
     recommender = made(eligible=eligible, settings=settings, weights=(1.0, 0.5, 1.0))
     histories = [[1], [1, 2, 0], list(range(8)), list(range(10))]
@@ -100,7 +123,7 @@ def test_neither_seen_nor_ineligible(made: Made, kind: str) -> None:
 
 
 def test_repeats(made: Made) -> None:
-    settings = ListSettings(candidates=CandidateSettings(repeats=True), rerank=TERMS)
+    settings = ListSettings(candidates=CandidateSettings(repeats=True))
     assert len(listed(made(settings=settings), [[1, 2, 3]], 10)[0]) == 10
 
 

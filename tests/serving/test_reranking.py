@@ -14,32 +14,14 @@ from recsys.serving import reranking
 from recsys.serving.candidates import Candidates
 from recsys.serving.reranking import ItemTerms, Reranker, RerankSettings
 
-DAY = 86_400
-
 
 def candidates(rows: list[list[int]], similarities: list[list[float]]) -> Candidates:
     return Candidates(np.array(rows, np.int64), np.array(similarities, np.float32))
 
 
-def test_item_terms_golden() -> None:
-    # at day 10, half-life 2 days, 0.5 added: item 0 has an event 2 and one 4 days old: 1/2 + 1/4;
-    # item 1 only one in the future; item 2 one right now. Freshness with 3 days: item 0 is 3 days
-    # old: 1/e; of item 1 nothing is known; item 2 appears tomorrow: as new as can be.
-    terms = reranking.item_terms(
-        np.array([0, 0, 1, 2]),
-        np.array([8, 6, 11, 10]) * DAY,
-        np.array([7 * DAY, np.nan, 11 * DAY]),
-        10 * DAY,
-        RerankSettings(half_lives_days=(2.0,), freshness_days=3.0, smoothing=0.5),
-    )
-    assert terms.names == ("popularity_2d", "freshness")
-    np.testing.assert_allclose(terms.values[:, 0], np.log([1.25, 0.5, 1.5]))
-    np.testing.assert_allclose(terms.values[:, 1], [np.exp(-1), 0, 1])
-
-
 def test_rerank_golden() -> None:
     # temperature 0.5, weights 1 and 2: item 1: 0.4 / 0.5 + 2 * 1 = 2.8; item 0: 0.6 / 0.5 + 0 = 1.2
-    terms = ItemTerms(("popularity_1d",), np.array([[0.0], [1.0], [9.0]]))
+    terms = ItemTerms(("popularity_1d",), np.array([[0.0], [1.0], [9.0]]), (0.0,))
     reranker = Reranker(("similarity", "popularity_1d"), (1.0, 2.0), RerankSettings())
     found = candidates([[0, 1, -1]], [[0.6, 0.4, -np.inf]])
     ranked = reranking.rerank(found, 0.5, terms, reranker, 3)
@@ -49,7 +31,7 @@ def test_rerank_golden() -> None:
 
 
 def test_equal_scores_stand_in_row_order() -> None:
-    terms = ItemTerms((), np.zeros((9, 0)))
+    terms = ItemTerms((), np.zeros((9, 0)), ())
     found = candidates([[7, 2, 5]], [[0.25, 0.25, 0.25]])
     ranked = reranking.rerank(
         found, 1.0, terms, Reranker(("similarity",), (1.0,), RerankSettings()), 2
@@ -58,7 +40,7 @@ def test_equal_scores_stand_in_row_order() -> None:
 
 
 def test_terms_and_weights_must_fit() -> None:
-    terms = ItemTerms(("freshness",), np.zeros((3, 1)))
+    terms = ItemTerms(("freshness",), np.zeros((3, 1)), (0.0,))
     reranker = Reranker(("similarity", "popularity_1d"), (1.0, 2.0), RerankSettings())
     with pytest.raises(MismatchFault, match="other terms"):
         reranking.rerank(candidates([[0]], [[1.0]]), 1.0, terms, reranker, 1)
@@ -66,7 +48,7 @@ def test_terms_and_weights_must_fit() -> None:
 
 def test_a_score_that_is_not_a_number() -> None:
     # it would sort first: it must not get that far
-    terms = ItemTerms(("freshness",), np.array([[np.nan]]))
+    terms = ItemTerms(("freshness",), np.array([[np.nan]]), (0.0,))
     reranker = Reranker(("similarity", "freshness"), (1.0, 1.0), RerankSettings())
     with pytest.raises(InputFault, match="not a number"):
         reranking.rerank(candidates([[0]], [[1.0]]), 1.0, terms, reranker, 1)
@@ -80,7 +62,7 @@ def test_the_score_is_the_sum_of_its_columns(seed: int, users: int, width: int, 
     absent = np.arange(width) >= random.integers(0, width + 1, (users, 1))
     rows = np.where(absent, -1, rows)
     found = Candidates(rows, random.normal(size=rows.shape).astype(np.float32))
-    terms = ItemTerms(("a", "b"), random.normal(size=(12, 2)))
+    terms = ItemTerms(("a", "b"), random.normal(size=(12, 2)), tuple(random.normal(size=2)))
     reranker = Reranker(("similarity", "a", "b"), tuple(random.normal(size=3)), RerankSettings())
     ranked = reranking.rerank(found, 0.1, terms, reranker, k)
     there = ranked.rows >= 0
@@ -94,7 +76,7 @@ def test_the_score_is_the_sum_of_its_columns(seed: int, users: int, width: int, 
 def planted(weights: np.ndarray, users: int, seed: int) -> tuple[Candidates, ItemTerms, RowSets]:
     """Users choose one of 20 candidates by softmax of the weighted terms."""
     random = np.random.default_rng(seed)
-    terms = ItemTerms(("popularity_1d", "freshness"), random.normal(size=(300, 2)))
+    terms = ItemTerms(("popularity_1d", "freshness"), random.normal(size=(300, 2)), (0.0, 0.0))
     rows = np.stack([random.permutation(300)[:20] for _ in range(users)])
     similarities = random.normal(size=rows.shape).astype(np.float32)
     values = np.concatenate([similarities[..., None] / 0.5, terms.values[rows]], axis=-1)
@@ -153,11 +135,17 @@ def test_nothing_to_learn_from(enabled: bool) -> None:
     assert reranker.weights == (1.0, 0.0, 0.0)
 
 
-def test_disabled_has_no_terms() -> None:
-    settings = RerankSettings(enabled=False)
-    terms = reranking.item_terms(np.array([0]), np.array([0]), np.zeros(2), 1.0, settings)
-    assert terms.names == ()
-    assert terms.values.shape == (2, 0)
+def test_learned_weights_leave_the_similarity_and_are_where_fitting_starts() -> None:
+    # similarity 0.6 over temperature 0.5 is 1.2, of which 0.3 * 2 is the term's: 0.6 is left
+    terms = ItemTerms(("freshness",), np.array([[2.0], [0.0]]), (0.3,))
+    trained = reranking.as_trained(terms, RerankSettings())
+    assert trained.weights == (1.0, 0.3)
+    found = candidates([[0, 1]], [[0.6, 0.4]])
+    ranked = reranking.rerank(found, 0.5, terms, trained, 2)
+    np.testing.assert_allclose(ranked.terms[0], [[0.6, 0.6], [0.8, 0.0]], rtol=1e-6)
+    nobody = row_sets(np.zeros(2, np.int64), np.zeros(0, np.int64))
+    for chosen in (RerankSettings(), RerankSettings(enabled=False)):
+        assert reranking.fit(found, 0.5, terms, nobody, chosen).weights == (1.0, 0.3)
 
 
 def test_comes_back_from_disk(tmp_path: Path) -> None:

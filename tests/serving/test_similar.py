@@ -8,18 +8,15 @@ import pytest
 from recsys.serving import similar
 from recsys.serving.index import IndexSettings
 from recsys.serving.recommend import ListSettings
-from recsys.serving.reranking import RerankSettings
 
 Made = Any
 
 
 @pytest.mark.parametrize("kind", ["exact", "ivf", "hnsw"])
 def test_as_brute_force(made: Made, kind: str) -> None:
-    settings = ListSettings(
-        index=IndexSettings(kind=kind), rerank=RerankSettings(half_lives_days=(1.0,))
-    )
+    settings = ListSettings(index=IndexSettings(kind=kind))
     eligible = [row % 3 > 0 for row in range(30)]
-    recommender = made(items=30, eligible=eligible, settings=settings)
+    recommender = made(items=30, eligible=eligible, settings=settings, learned=(2.0, 1.0))
     ids = tuple(f"i{row:02}" for row in range(30))
     frame = similar.frame(recommender, ids, 4)
     vectors = recommender.item_vectors

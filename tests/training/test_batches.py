@@ -9,6 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.data import trends
+from recsys.data.trends import DAY_SECONDS
 from recsys.errors import InputFault
 from recsys.training import batches
 from recsys.training.batches import Batches, BatchSettings
@@ -78,33 +80,34 @@ def test_packing_keeps_every_window_and_the_budget(lengths: list[int], budget: i
 
 def test_a_batch_equals_a_loop_over_its_users() -> None:
     history = log([9, 3, 1, 2, 7, 5])
-    for batch in made(history, repeats=True, event_weights=True).epoch(0):
+    for batch in made(history, objective="next", repeats=True, event_weights=True).epoch(0):
         rows = batch.item_rows
+        assert batch.places.tolist() == batch.mask.flatten().nonzero().flatten().tolist()
+        wanted = torch.zeros(batch.mask.shape, dtype=torch.int64)
+        weights = torch.zeros(batch.mask.shape)
+        wanted.view(-1)[batch.places] = rows[batch.targets]
+        weights.view(-1)[batch.places] = batch.weights
         for place, user in enumerate(batch.users.tolist()):
             first, last = history.offsets[user], history.offsets[user + 1]
             size = int(batch.mask[place].sum())
             read = rows[batch.items[place, :size]].numpy()
-            # the window within this user's history, found by its times and items
-            end = int(history.times[first:last].max())
+            # the window within this user's history, found by its items and events
             starts = [
                 start for start in range(first, last - size)
                 if np.array_equal(history.items[start : start + size], read)
                 and np.array_equal(history.events[start : start + size], batch.events[place, :size])
-                and torch.equal(
-                    rows[batch.targets[place, :size]],
-                    torch.from_numpy(history.items[start + 1 : start + size + 1]),
-                )
+                and history.items[start + 1 : start + size + 1].tolist()
+                == wanted[place, :size].tolist()
             ]  # fmt: skip
-            assert starts, (user, end)
+            assert starts, user
             start = starts[0]
             end = history.times[start + size]
             assert batch.ages[place, :size].tolist() == list(
                 end - history.times[start : start + size]
             )
             np.testing.assert_allclose(
-                batch.weights[place, :size], history.weights[start + 1 : start + size + 1]
+                weights[place, :size], history.weights[start + 1 : start + size + 1]
             )
-            assert not batch.weights[place, size:].any()
             assert not batch.mask[place, size:].any()
 
 
@@ -118,8 +121,8 @@ def test_an_epoch_has_every_target_once_and_each_candidate_once(seed: int, kind:
         rows = batch.item_rows.tolist()
         assert rows == sorted(set(rows))
         assert set(rows) <= known
-        targets += batch.item_rows[batch.targets[batch.mask]].tolist()
-        inside = set(batch.items[batch.mask].tolist()) | set(batch.targets[batch.mask].tolist())
+        targets += batch.item_rows[batch.targets].tolist()
+        inside = set(batch.items[batch.mask].tolist()) | set(batch.targets.tolist())
         match kind:
             case "in_batch":
                 assert len(inside) == len(rows)
@@ -171,7 +174,7 @@ def test_golden_inclusion() -> None:
 
 def test_weights_can_be_ignored_and_nothing_to_learn_is_refused() -> None:
     (batch,) = made(log([3]), event_weights=False).epoch(0)
-    assert batch.weights.tolist() == [[1, 1]]
+    assert batch.weights.tolist() == [1, 1]
     with pytest.raises(InputFault, match="nothing to learn"):
         made(log([1, 1, 0]))
 
@@ -195,8 +198,8 @@ def test_without_repeats_the_target_is_the_next_new_item() -> None:
     assert following.tolist() == [0, 3, 3, 3, 5, 5, 6]
     assert strength.tolist() == [5, 5, 5, 1, 5, 2]
     (batch,) = made(history, length=5).epoch(0)
-    assert batch.item_rows[batch.targets[0]].tolist() == [7, 7, 7, 2, 2]
-    assert batch.weights[0].tolist() == [1, 1, 1, 1, 1]
+    assert batch.item_rows[batch.targets].tolist() == [7, 7, 7, 2, 2]
+    assert batch.places.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_windows_without_a_new_item_are_left_out() -> None:
@@ -205,7 +208,7 @@ def test_windows_without_a_new_item_are_left_out() -> None:
     (batch,) = made(history).epoch(0)
     assert batch.users.tolist() == [1]
     # user 1: after item 1 comes 2; after 2 nothing new comes
-    assert batch.weights[0].tolist() == [1, 0]
+    assert batch.places.tolist() == [0]
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6), st.integers(0, 50))
@@ -221,3 +224,99 @@ def test_targets_equal_a_loop(lengths: list[int], seed: int) -> None:
         for event in range(history.offsets[user], history.offsets[user + 1]):
             later = [place for place in fresh if place >= event]
             assert not later or following[event] == later[0]
+
+
+def shopping() -> Log:
+    """One user on days 5, 5, 5, 7, 7, 9: items 3 8 3, 1 8, 2; another on day 7: items 4 5."""
+    history = log([6, 2])
+    history.items[:] = [3, 8, 3, 1, 8, 2, 4, 5]
+    history.times[:] = np.array([5, 5, 5, 7, 7, 9, 7, 7]) * DAY_SECONDS + np.arange(8)
+    return history
+
+
+def test_golden_day_before() -> None:
+    # the two events of day 7 follow event 2, that of day 9 event 4; nothing precedes day 5
+    history = shopping()
+    before = batches.day_before(history.offsets, history.times // DAY_SECONDS)
+    assert before.tolist() == [-1, -1, -1, 2, 2, 4, -1, -1]
+
+
+def pairs(batch: batches.Batch) -> set[tuple[int, int, int, int]]:
+    """User, state, item to foresee, and whether it is ahead."""
+    length = batch.mask.shape[1]
+    users = batch.users[batch.places // length]
+    columns = (users, batch.places % length, batch.item_rows[batch.targets], batch.ahead)
+    return set(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def test_golden_night_objective() -> None:
+    # day 5: item 3 foresees 8; item 8 and the second 3 are asked what is new next: item 1, on
+    # another day, so that only the day's last state (2) foresees it; item 8 of day 7 is not new.
+    # Day 7: state 3 would foresee 2, of day 9; the day's last state (4) does.
+    (batch,) = made(shopping(), length=6, objective="night").epoch(0)
+    assert pairs(batch) == {(0, 0, 8, 0), (0, 2, 1, 1), (0, 4, 2, 1), (1, 0, 5, 0)}
+    # with repeats every event of the next day is foreseen
+    (batch,) = made(shopping(), length=6, objective="night", repeats=True).epoch(0)
+    assert pairs(batch) == {
+        (0, 0, 8, 0), (0, 1, 3, 0), (0, 2, 1, 1), (0, 2, 8, 1), (0, 3, 8, 0), (0, 4, 2, 1),
+        (1, 0, 5, 0),
+    }  # fmt: skip
+
+
+def test_session_weight() -> None:
+    (batch,) = made(shopping(), length=6, session_weight=0.25).epoch(0)
+    assert batch.weights.tolist() == [1.0 if ahead else 0.25 for ahead in batch.ahead]
+    (batch,) = made(shopping(), length=6, session_weight=0.25, objective="next").epoch(0)
+    assert set(batch.weights.tolist()) == {1.0}
+    # nothing within a session counts: the second user has nothing to say
+    (batch,) = made(shopping(), length=6, session_weight=0).epoch(0)
+    assert batch.users.tolist() == [0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 500), st.booleans())
+def test_night_pairs_equal_a_loop(seed: int, repeats: bool) -> None:
+    history = log([7, 1, 4, 9], seed)
+    random = np.random.default_rng(seed)
+    for user in range(4):
+        own = slice(history.offsets[user], history.offsets[user + 1])
+        days = np.sort(random.integers(0, 5, own.stop - own.start))
+        history.times[own] = days * DAY_SECONDS + np.arange(len(days))
+    expected = set()
+    for user in range(4):
+        events = range(history.offsets[user], history.offsets[user + 1])
+        day = {event: history.times[event] // DAY_SECONDS for event in events}
+        fresh = [
+            event for event in events
+            if repeats or history.items[event] not in history.items[events.start : event]
+        ]  # fmt: skip
+        for event in fresh:
+            earlier = [other for other in events if day[other] < day[event]]
+            if earlier:
+                expected.add((user, earlier[-1] - events.start, int(history.items[event]), 1))
+        for event in events:
+            later = [other for other in fresh if other > event]
+            if later and day[later[0]] == day[event]:
+                expected.add((user, event - events.start, int(history.items[later[0]]), 0))
+    found = [pairs(batch) for batch in made(history, length=9, repeats=repeats).epoch(0)]
+    assert set.union(*found) == expected
+
+
+def test_trends_are_those_of_the_target_s_day() -> None:
+    history = shopping()
+    known = trends.build(history.items, history.times, np.full(N, np.nan), (1.0, 7.0))
+    settings = BatchSettings(batch_events=16, negatives=5)
+    (batch,) = Batches(history, N, 6, settings, 0, known).epoch(0)
+    assert batch.moments is not None
+    assert batch.counts is not None
+    assert batch.item_ages is not None
+    rows = batch.item_rows.numpy()
+    length = batch.mask.shape[1]
+    for pair in range(len(batch.places)):
+        user = int(batch.users[batch.places[pair] // length])
+        item = int(rows[batch.targets[pair]])
+        own = slice(history.offsets[user], history.offsets[user + 1])
+        event = own.start + history.items[own].tolist().index(item)
+        counts, _ = known.at(history.times[event : event + 1] // DAY_SECONDS, rows)
+        np.testing.assert_array_equal(batch.counts[batch.moments[pair]], counts[0])
+    assert torch.isnan(batch.item_ages).all()

@@ -17,7 +17,7 @@ from recsys.models import two_tower
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import ModelSettings, TwoTower
 from recsys.training import checkpoints, trainer
-from recsys.training.trainer import FitResult, TrainingSettings
+from recsys.training.trainer import FitResult, TrainingData, TrainingSettings
 
 N, USERS, LENGTH = 12, 40, 9
 
@@ -97,7 +97,8 @@ def fitted(
 ) -> FitResult:
     history = log(cycles() if items is None else items)
     measure = recall_at_1(history)
-    return trainer.fit(model, catalogue(), history, measure, settings, folder, quiet, resume)
+    data = TrainingData(catalogue(), history)
+    return trainer.fit(model, data, measure, settings, folder, quiet, resume)
 
 
 @pytest.fixture(autouse=True)
@@ -214,7 +215,13 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(tmp_path
     history = log(cycles())
     with pytest.raises(InputFault, match="not finite") as fault:
         trainer.fit(
-            model, features, history, recall_at_1(history), chosen(), tmp_path, quiet, resume=True
+            model,
+            TrainingData(features, history),
+            recall_at_1(history),
+            chosen(),
+            tmp_path,
+            quiet,
+            resume=True,
         )
     assert fault.value.where.startswith("step 7, histories of the users with rows ")
     for name, weight in model.state_dict().items():
@@ -235,7 +242,7 @@ def test_training_stops_after_patience_and_keeps_the_best_epoch() -> None:
 
     model = built()
     result = trainer.fit(
-        model, catalogue(), log(cycles()), validate, chosen(patience=2), None, quiet
+        model, TrainingData(catalogue(), log(cycles())), validate, chosen(patience=2), None, quiet
     )
     assert result.best_epoch == 1
     assert result.best_metric == 0.5
@@ -250,7 +257,7 @@ def test_reports_and_the_global_generator(tmp_path: Path) -> None:
     before = torch.get_rng_state()
     history = log(cycles())
     result = trainer.fit(
-        built(), catalogue(), history, recall_at_1(history), chosen(epochs=1), None,
+        built(), TrainingData(catalogue(), history), recall_at_1(history), chosen(epochs=1), None,
         lambda metrics, step: seen.append((step, set(metrics))),
     )  # fmt: skip
     assert torch.equal(torch.get_rng_state(), before)
@@ -272,5 +279,5 @@ def test_the_gpu_finds_the_planted_order_too() -> None:
         trained.cuda()
         return value
 
-    trainer.fit(model, catalogue(), history, validate, settings, None, quiet)
+    trainer.fit(model, TrainingData(catalogue(), history), validate, settings, None, quiet)
     assert measure(model.cpu()) > 0.95

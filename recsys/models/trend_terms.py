@@ -2,6 +2,9 @@
 
     score(user, item, day) = user . item / temperature + weights . terms(item, day)
 
+What comes next within a session follows other weights than what comes on another day: there are two
+sets, and lists that are made ahead use the second.
+
 With it in the training softmax, vectors need not explain what everybody looked at that week. The
 terms do not depend on the user: at night they are one number an item, which the index takes in.
 """
@@ -35,7 +38,7 @@ class TrendSettings(Section):
 
 
 class TrendTerms(nn.Module):
-    """Terms of the settings and their K weights, which begin at zero."""
+    """Terms of the settings and their K weights, within a session and ahead; all begin at zero."""
 
     def __init__(self, settings: TrendSettings) -> None:
         super().__init__()
@@ -43,11 +46,11 @@ class TrendTerms(nn.Module):
         popularity = [f"popularity_{days:g}d" for days in settings.half_lives_days]
         freshness = [f"freshness_{days:g}d" for days in settings.freshness_days]
         self.names = (*popularity, *freshness)
-        self.small = nn.Parameter(torch.zeros(len(self.names)))
+        self.small = nn.Parameter(torch.zeros(2, len(self.names)))
 
     @property
     def weights(self) -> Tensor:
-        """`[K]` weights of the terms."""
+        """`[2, K]` weights of the terms: within a session, and ahead."""
         return self.small * SCALE
 
     def terms(self, counts: Tensor, ages: Tensor) -> Tensor:
@@ -63,6 +66,7 @@ class TrendTerms(nn.Module):
         return torch.cat([popularity, torch.exp(-known / scales)], dim=-1)
 
     def forward(self, counts: Tensor, ages: Tensor) -> Tensor:
-        """`[...]` what is added to a score; minus infinity where an item is not there yet."""
-        total: Tensor = self.terms(counts, ages) @ self.weights
-        return total.masked_fill(ages < 0, -torch.inf)
+        """`[2, ...]` what is added to a score; minus infinity where an item is not there yet."""
+        terms = self.terms(counts, ages)
+        both = torch.stack([terms @ weights for weights in self.weights])
+        return both.masked_fill(ages < 0, -torch.inf)
