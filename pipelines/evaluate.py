@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines import encode, inputs, train
+from pipelines import catch_up, encode, inputs, train
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
@@ -28,7 +28,7 @@ from recsys.serving.recommend import Recommender
 from recsys.settings import fingerprint
 
 KIND = "evaluation"
-LISTS, MODEL = "lists", "model"
+LISTS, MODEL, CAUGHT_UP = "lists", "model", "caught_up"
 Rows = npt.NDArray[np.int64]
 
 
@@ -63,22 +63,25 @@ def run(settings: Settings, run: Run, without: list[str]) -> dict[str, Any]:
 def measure(
     settings: Settings, found: Inputs, model: Model, without: list[str]
 ) -> tuple[Path, EvaluationTable, dict[str, Any]]:
-    """Lists of every system for the test window, judged and compared; published as an artefact."""
+    """Lists of every system for the test window, judged and compared; published as an artefact.
+
+    `lists` are those of the model as it was trained, for which what came in the validation window
+    is new; `caught_up` those of the model after that window, as the night would make them.
+    """
     split = splits.split(found.log, splits.SplitSettings.model_validate(model.course["split"]))
     asked = train.question(settings, found, split, splits.TEST)
     past = split.window(splits.TEST).history
     shop = found.shop(past, asked.at_seconds, today=False)
     features = encode.item_features(settings, found, model.trained, model.attributes)
     k = max(settings.evaluation.ks)
-    recommender = recommend.prepare(
-        model.towers, features, shop, asked.at_seconds, settings.lists, model.reranker
-    )
+    recommender = _recommender(settings, model, features, shop, asked)
     ranked = {LISTS: _lists(recommender, asked, k), MODEL: _model_alone(recommender, asked, k)}
+    updated = catch_up.caught_up(settings, found, model, asked.at_seconds)
+    if updated is not model:
+        known = encode.item_features(settings, found, updated.trained, updated.attributes)
+        ranked[CAUGHT_UP] = _lists(_recommender(settings, updated, known, shop, asked), asked, k)
     for name in without:
-        hidden = recommend.prepare(
-            model.towers, _hidden(features, name), shop, asked.at_seconds, settings.lists,
-            model.reranker,
-        )  # fmt: skip
+        hidden = _recommender(settings, model, _hidden(features, name), shop, asked)
         ranked[f"without {name}"] = _lists(hidden, asked, k)
     ranked |= _baselines(settings, found.histories(settings, past), asked, recommender, k)
     trained = found.histories(settings, split.frame.filter(pl.col("part") == splits.TRAIN))
@@ -89,6 +92,18 @@ def measure(
     )
     facts = _facts(asked, shop, model, settings)
     return _publish(settings, found, model, table, facts), table, facts
+
+
+def _recommender(
+    settings: Settings,
+    model: Model,
+    features: ItemFeatures,
+    shop: recommend.Shop,
+    asked: Question,
+) -> Recommender:
+    return recommend.prepare(
+        model.towers, features, shop, asked.at_seconds, settings.lists, model.reranker
+    )
 
 
 def as_text(table: EvaluationTable, facts: dict[str, Any], settings: Settings) -> str:

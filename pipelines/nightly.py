@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipelines import encode, evaluate, ingest, inputs, story, train
+from pipelines import catch_up, encode, evaluate, ingest, inputs, night_counts, story, train
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
@@ -27,19 +27,32 @@ from recsys.settings import fingerprint
 
 
 @dataclass(frozen=True)
-class Night:
-    """Everything that is fixed before the lists of a night are made."""
+class Plan:
+    """What fixes a night before anything of it is computed: its inputs, its moment, its name."""
 
     day: datetime.date
     at_seconds: int
     found: Inputs
     model: Model
-    recommender: Recommender
-    past: pl.DataFrame
-    people: pl.Series
     evaluation: dict[str, Any]
     name: str
     parents: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Night:
+    """Everything that the lists of a night are made from; the model has caught up with the day."""
+
+    plan: Plan
+    model: Model
+    recommender: Recommender
+    past: pl.DataFrame
+    people: pl.Series
+
+    @property
+    def found(self) -> Inputs:
+        """Catalogue and log."""
+        return self.plan.found
 
 
 def run(settings: Settings, run: Run, date: str, dry_run: bool) -> dict[str, Any]:
@@ -57,11 +70,12 @@ def run(settings: Settings, run: Run, date: str, dry_run: bool) -> dict[str, Any
     Raises:
         GateFault: a gate refused; the old release stays.
     """
-    night = _prepared(settings, run, date)
+    plan = _planned(settings, run, date)
     root = settings.root / "releases"
-    if not dry_run and _published(root, night.name):
-        artefacts.point(root, night.name)
-        return _told(root / night.name, "already published, the pointer names it")
+    if not dry_run and _published(root, plan.name):
+        artefacts.point(root, plan.name)
+        return _told(root / plan.name, "already published, the pointer names it")
+    night = _prepared(settings, run, plan)
     with run.timed("lists"):
         lists = _lists(settings, night)
     with run.timed("publish"):
@@ -73,7 +87,7 @@ def run(settings: Settings, run: Run, date: str, dry_run: bool) -> dict[str, Any
         return result
 
 
-def _prepared(settings: Settings, run: Run, date: str) -> Night:
+def _planned(settings: Settings, run: Run, date: str) -> Plan:
     ingest.run(settings, run)
     found = inputs.load(settings)
     with run.timed("encode"):
@@ -87,13 +101,6 @@ def _prepared(settings: Settings, run: Run, date: str) -> Night:
         evaluate.run(settings, run, [])
         table = evaluate.latest(settings, model)
     day, at_seconds = inputs.moment(date, found.newest_seconds())
-    with run.timed("vectors"):
-        past = found.before(at_seconds)
-        shop = found.shop(past, at_seconds, today=True, blocked=settings.nightly.blocked)
-        features = encode.item_features(settings, found, model.trained, model.attributes)
-        recommender = recommend.prepare(
-            model.towers, features, shop, at_seconds, settings.lists, model.reranker
-        )
     parents = {
         "catalogue": found.catalogue.name,
         "interactions": found.interactions.name,
@@ -101,11 +108,24 @@ def _prepared(settings: Settings, run: Run, date: str) -> Night:
         "features": encode.content(settings),
     }
     digest = hashlib.sha256(f"{day} {sorted(parents.items())}".encode())
-    digest.update(f"{fingerprint(settings.lists)} {fingerprint(settings.nightly)}".encode())
-    return Night(
-        day, at_seconds, found, model, recommender, past, found.people(past), table or {},
-        f"{day}-{digest.hexdigest()[:16]}", parents,
-    )  # fmt: skip
+    for part in (settings.lists, settings.nightly, settings.train):
+        digest.update(fingerprint(part).encode())
+    name = f"{day}-{digest.hexdigest()[:16]}"
+    return Plan(day, at_seconds, found, model, table or {}, name, parents)
+
+
+def _prepared(settings: Settings, run: Run, plan: Plan) -> Night:
+    found, at_seconds = plan.found, plan.at_seconds
+    with run.timed("catch_up"):
+        model = catch_up.caught_up(settings, found, plan.model, at_seconds)
+    with run.timed("vectors"):
+        past = found.before(at_seconds)
+        shop = found.shop(past, at_seconds, today=True, blocked=settings.nightly.blocked)
+        features = encode.item_features(settings, found, model.trained, model.attributes)
+        recommender = recommend.prepare(
+            model.towers, features, shop, at_seconds, settings.lists, model.reranker
+        )
+    return Night(plan, model, recommender, past, found.people(past))
 
 
 def _lists(settings: Settings, night: Night) -> pl.DataFrame:
@@ -133,8 +153,8 @@ def _lists(settings: Settings, night: Night) -> pl.DataFrame:
 def _publish(
     settings: Settings, run: Run, night: Night, lists: pl.DataFrame, root: Path
 ) -> dict[str, Any]:
-    whole = night.found.integer_ids
-    with artefacts.publishing(root, night.name, release.KIND, parents=night.parents) as staged:
+    plan, whole = night.plan, night.found.integer_ids
+    with artefacts.publishing(root, plan.name, release.KIND, parents=plan.parents) as staged:
         folder = staged.folder
         tables = {"lists": lists, "similar": _similar(settings, night)}
         for name, frame in tables.items():
@@ -143,14 +163,16 @@ def _publish(
         popular.write_parquet(folder / "popular.parquet", **release.PARQUET)
         staged.rows["popular.parquet"] = len(popular)
         table = _audited(settings, night, folder)
-        counts = _counts(night, lists)
-        page = story.of_night(settings, night.found, night.model, night.evaluation, lists)
-        page |= {"day": str(night.day), "release": night.name, "counts": counts}
+        counts = night_counts.of_lists(
+            lists, night.found, plan.model.trained, night.recommender, plan.at_seconds
+        )
+        page = story.of_night(settings, night.found, night.model, plan.evaluation, lists)
+        page |= {"day": str(plan.day), "release": plan.name, "counts": counts}
         html = report.render(page | {"gates": gates.rows(table)})
         (folder / "report.html").write_text(html, encoding="utf-8")
         gates.require(table)
         staged.facts |= {
-            "date": str(night.day),
+            "date": str(plan.day),
             "valid_hours": settings.nightly.valid_hours,
             "integer_ids": whole,
             "counts": counts,
@@ -159,7 +181,7 @@ def _publish(
             "timings": run.facts.get("seconds", {}),
             "run": run.name,
         }
-    return _told(root / night.name, "published")
+    return _told(root / plan.name, "published")
 
 
 def _similar(settings: Settings, night: Night) -> pl.DataFrame:
@@ -178,39 +200,6 @@ def _audited(settings: Settings, night: Night, folder: Path) -> list[gates.Gate]
     if not settings.lists.candidates.repeats:
         seen = night.past.select("user_id", "item_id").unique()
     return gates.audit(folder, night.people, eligible, seen, settings.nightly.k)
-
-
-def _counts(night: Night, lists: pl.DataFrame) -> dict[str, int]:
-    """What came out, for the manifest, the report and the terminal."""
-    new = set(night.found.vocabulary.ids) - set(night.model.trained)
-    return {
-        "users": lists["user_id"].n_unique(),
-        "users_popular": lists.filter(pl.col("source") == release.POPULAR)["user_id"].n_unique(),
-        "rows": len(lists),
-        "items_listed": lists["item_id"].n_unique(),
-        "items_eligible": len(night.recommender.index),
-        "items_unknown_to_training": len(new),
-        "rows_of_items_unknown_to_training": len(
-            lists.filter(pl.col("item_id").is_in(pl.Series(sorted(new), dtype=pl.String).implode()))
-        ),
-        "items_of_the_last_day": _fresh(night),
-        "rows_of_items_of_the_last_day": _fresh_rows(night, lists),
-    }
-
-
-def _last_day(night: Night) -> pl.Series:
-    """Ids of items that appeared in the day before the lists' day."""
-    created = night.found.created_seconds()
-    rows = np.flatnonzero((created >= night.at_seconds - 86_400) & (created <= night.at_seconds))
-    return pl.Series([night.found.vocabulary.ids[row] for row in rows], dtype=pl.String)
-
-
-def _fresh(night: Night) -> int:
-    return len(_last_day(night))
-
-
-def _fresh_rows(night: Night, lists: pl.DataFrame) -> int:
-    return len(lists.filter(pl.col("item_id").is_in(_last_day(night).implode())))
 
 
 def _published(root: Path, name: str) -> bool:

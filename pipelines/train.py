@@ -131,7 +131,7 @@ def _train(
 
     result = trainer.fit(
         model,
-        TrainingData(features, learned, _trends(settings, learned, found.created_seconds())),
+        TrainingData(features, learned, trends_of(settings, learned, found.created_seconds())),
         validate, settings.train, settings.root / "checkpoints", report, resume,
     )  # fmt: skip
     if not result.finished:
@@ -142,7 +142,7 @@ def _train(
     return folder, result
 
 
-def _trends(settings: Settings, learned: Histories, created_seconds: Floats) -> Trends | None:
+def trends_of(settings: Settings, learned: Histories, created_seconds: Floats) -> Trends | None:
     """Popularity and age of the items on every day of training; None where no term asks."""
     chosen = settings.model.trends
     if not chosen.half_lives_days and not chosen.freshness_days:

@@ -1,5 +1,6 @@
 """Both towers and the temperature between them: what is trained, saved and served."""
 
+import copy
 from typing import Literal
 
 import torch
@@ -7,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recsys.models import id_embedding
 from recsys.models.item_features import ItemFeatures
 from recsys.models.item_tower import ItemTower, ItemTowerSettings
 from recsys.models.trend_terms import TrendSettings, TrendTerms
@@ -84,6 +86,18 @@ class TwoTower(nn.Module):
         """Brings the temperatures back into their bounds; the trainer calls it after each step."""
         low, high = torch.tensor([self.settings.min_temperature, MAX_TEMPERATURE]).log().tolist()
         self.log_temperatures.clamp_(low, high)
+
+    def grown(self, table_rows: int) -> "TwoTower":
+        """A copy with a larger id table, whose new rows begin as the mean row.
+
+        Raises:
+            ValueError: the table would shrink.
+        """
+        larger = copy.deepcopy(self)
+        larger.shape = self.shape.model_copy(update={"table_rows": table_rows})
+        table = id_embedding.grown(self.item_tower.id_embedding, table_rows)
+        larger.item_tower.id_embedding = table
+        return larger
 
     def items(self, features: ItemFeatures) -> Tensor:
         """Item vectors `[n, D]` float32; `features.gather(rows)` first for some of them."""

@@ -30,7 +30,7 @@ class UserTowerSettings(Section):
         description="transformer blocks, one attention pooling, or a running mean",
     )
     max_length: int = Field(
-        default=50, ge=1, le=10_000, description="events of a history that are read"
+        default=200, ge=1, le=10_000, description="events of a history that are read"
     )
     blocks: int = Field(default=2, ge=1, le=48, description="transformer blocks")
     heads: int = Field(default=2, ge=1, le=64, description="attention heads; they divide the width")

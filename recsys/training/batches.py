@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,12 @@ from torch import Tensor
 
 from recsys.data.popularity import log_inclusion
 from recsys.data.trends import DAY_SECONDS, Trends
-from recsys.errors import InputFault
 from recsys.settings import Section
+from recsys.training.windows import Histories, day_before, packed, targets, windows
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+EVER = -(1 << 62)  # seconds; before all events
 PREPARED = 3  # batches made ahead by the background thread
 
 
@@ -67,21 +68,6 @@ class BatchSettings(Section):
     event_weights: bool = Field(
         default=False, description="weigh targets by their event's weight; else all count alike"
     )
-
-
-class Histories(Protocol):
-    """Events of U users, sorted by user, then time; the data room's type has these arrays."""
-
-    @property
-    def offsets(self) -> Rows: ...
-    @property
-    def items(self) -> Rows: ...
-    @property
-    def events(self) -> Rows: ...
-    @property
-    def times(self) -> Rows: ...
-    @property
-    def weights(self) -> npt.NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True)
@@ -137,9 +123,7 @@ class Batches:
         settings: of the batches.
         seed: with the epoch and the batch's number it fixes all randomness.
         trends: popularity and age of the items on the targets' days; None for none.
-
-    Raises:
-        InputFault: no user has two events.
+        since_seconds: only events from this moment on are targets; None for all.
     """
 
     def __init__(
@@ -150,28 +134,23 @@ class Batches:
         settings: BatchSettings,
         seed: int,
         trends: Trends | None = None,
+        since_seconds: int | None = None,
     ) -> None:
         self._histories = histories
+        self._since = EVER if since_seconds is None else since_seconds
         self._trends = trends
         self._settings = settings
         self._seed = seed
         self._users, self._starts, self._lengths = windows(
             histories.offsets, max_length, settings.windows
         )
-        if not len(self._users):
-            raise InputFault(
-                "no user has two events: there is nothing to learn from",
-                value=f"{len(histories.items)} events, {len(histories.offsets) - 1} users",
-                where="the training histories", fix="bring a longer log, or move the split's cut",
-            )  # fmt: skip
         self._next, self._strength = targets(histories, items, settings.repeats)
         self._days = histories.times // DAY_SECONDS
         self._day_before = day_before(histories.offsets, self._days)
         self._drop_targetless()
         self._plan_epoch, self._plan = -1, list[Rows]()
-        counts = np.bincount(histories.items, minlength=items).astype(np.float64)
-        self._known = np.flatnonzero(counts).astype(np.int64)
-        self._log_q = self._inclusion(counts)
+        self._known = np.flatnonzero(np.bincount(histories.items, minlength=items))
+        self._log_q = self._inclusion(items)
 
     def _drop_targetless(self) -> None:
         """Leaves out windows in which no event is a target."""
@@ -180,6 +159,7 @@ class Batches:
         if self._settings.objective == "night" and not self._settings.session_weight:
             # the last event's day must have begun after the window's first event
             useful &= self._day_before[ends] >= self._starts
+        useful &= self._histories.times[ends] >= self._since
         self._users, self._starts, self._lengths = (
             column[useful] for column in (self._users, self._starts, self._lengths)
         )
@@ -250,19 +230,19 @@ class Batches:
         wanted = self._next[np.where(mask, here + 1, 0)]
         rows, columns = np.nonzero(mask & (wanted <= ends[:, None]))
         wanted = wanted[rows, columns]
-        ahead = (self._days[wanted] > self._days[here[rows, columns]]).astype(np.int64)
+        ahead = self._days[wanted] > self._days[here[rows, columns]]
         if self._settings.objective == "night":
-            within = ahead == 0
-            rows, columns, wanted = rows[within], columns[within], wanted[within]
             following = np.where(mask, here + 1, 0)
             before = self._day_before[following]
             whole = mask & (self._next[following] == following) & (before >= starts[:, None])
             later, _ = np.nonzero(whole)
-            rows = np.concatenate([rows, later])
-            columns = np.concatenate([columns, before[whole] - starts[later]])
-            wanted = np.concatenate([wanted, following[whole]])
-            ahead = np.repeat([0, 1], [int(within.sum()), len(later)])
-        return rows * mask.shape[1] + columns, wanted, ahead
+            rows = np.concatenate([rows[~ahead], later])
+            columns = np.concatenate([columns[~ahead], before[whole] - starts[later]])
+            wanted = np.concatenate([wanted[~ahead], following[whole]])
+            ahead = np.repeat([False, True], [int((~ahead).sum()), len(later)])
+        recent = self._histories.times[wanted] >= self._since
+        places = (rows * mask.shape[1] + columns)[recent]
+        return places, wanted[recent], ahead[recent].astype(np.int64)
 
     def _negatives(self, epoch: int, number: int) -> Rows:
         match self._settings.candidates:
@@ -275,10 +255,15 @@ class Batches:
                 wanted = min(self._settings.negatives, len(self._known))
                 return self._known[random.choice(len(self._known), wanted, replace=False)]
 
-    def _inclusion(self, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float32] | None:
+    def _inclusion(self, items: int) -> npt.NDArray[np.float32] | None:
         """`[N]` log probability that an item is among the candidates of an average batch."""
-        if self._settings.candidates == "full":
+        if self._settings.candidates == "full" or not len(self._lengths):
             return None
+        edges = np.zeros(len(self._histories.items) + 1, np.int64)
+        np.add.at(edges, self._starts, 1)
+        np.add.at(edges, self._starts + self._lengths + 1, -1)
+        inside = edges.cumsum()[:-1] > 0  # events of the windows in use
+        counts = np.bincount(self._histories.items[inside], minlength=items)
         events = int(self._lengths.sum() + len(self._lengths))
         draws = max(1, round(events / len(self._planned(0))))
         log_q = log_inclusion(counts, draws)
@@ -299,68 +284,3 @@ def _with_trends(batch: Batch, trends: Trends, times: Rows, rows: Rows) -> Batch
         counts=torch.from_numpy(counts),
         item_ages=torch.from_numpy(ages),
     )
-
-
-def day_before(offsets: Rows, days: Rows) -> Rows:
-    """For each event the user's last one on a day before it; -1 where there is none."""
-    first = np.zeros(len(days), np.bool_)
-    first[offsets[:-1][np.diff(offsets) > 0]] = True
-    begins = first | (np.diff(days, prepend=days[:1]) != 0)
-    place = np.maximum.accumulate(np.where(begins, np.arange(len(days)), 0))
-    return np.where(first[place], -1, place - 1)
-
-
-def targets(
-    histories: Histories, items: int, repeats: bool
-) -> tuple[Rows, npt.NDArray[np.float32]]:
-    """For each event the first event from it on that may be a target, and what targets weigh.
-
-    Returns:
-        `[E + 1]` positions, E where there is none (users are not told apart), and `[E]` weights: of
-        the event, or without repeats the largest that the user gave the item.
-    """
-    count = len(histories.items)
-    if repeats:
-        return np.arange(count + 1), histories.weights
-    users = np.repeat(np.arange(len(histories.offsets) - 1), np.diff(histories.offsets))
-    _, first, which = np.unique(
-        users * items + histories.items, return_index=True, return_inverse=True
-    )
-    place = np.full(count + 1, count)
-    place[first] = first
-    following = np.minimum.accumulate(place[::-1])[::-1]
-    strongest = np.zeros(len(first), np.float32)
-    np.maximum.at(strongest, which, histories.weights)
-    return following, strongest[which]
-
-
-def windows(
-    offsets: Rows, max_length: int, which: Literal["last", "all"]
-) -> tuple[Rows, Rows, Rows]:
-    """Windows cut from the end of each history: users, first events, and numbers of inputs.
-
-    A window of l inputs covers l + 1 events; its first l are read and its last l are targets. Of
-    two neighbouring windows the later one's first input is the earlier one's last target, so that
-    every event but a user's first is a target exactly once.
-    """
-    inputs = np.maximum(np.diff(offsets) - 1, 0)
-    pieces = -(-inputs // max_length)
-    if which == "last":
-        pieces = np.minimum(pieces, 1)
-    users = np.repeat(np.arange(len(inputs)), pieces)
-    # number of the window counted from the end of its user's history
-    backwards = np.arange(len(users)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    ends = offsets[users + 1] - 1 - backwards * max_length
-    starts = np.maximum(offsets[users], ends - max_length)
-    return users, starts, ends - starts
-
-
-def packed(order: Rows, lengths: Rows, budget: int) -> list[Rows]:
-    """Cuts `order`, sorted by falling length, into batches of at most `budget` padded events."""
-    batches = []
-    start = 0
-    while start < len(order):
-        size = max(1, budget // int(lengths[order[start]]))
-        batches.append(order[start : start + size])
-        start += size
-    return batches

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from recsys.models.two_tower import TwoTower
 from recsys.settings import Section
 
+DROP = 0.2  # of the learning rates, on a plateau
+
 
 class OptimizerSettings(Section):
     """How weights move."""
@@ -37,8 +39,10 @@ class OptimizerSettings(Section):
     warmup_steps: int = Field(
         default=100, ge=0, description="steps over which learning rates rise from zero"
     )
-    decay: Literal["constant", "cosine"] = Field(
-        default="constant", description="after warm-up: constant, or a cosine to a tenth at the end"
+    decay: Literal["constant", "cosine", "plateau"] = Field(
+        default="plateau",
+        description="after warm-up: constant; a cosine to a tenth at the end; or a fifth, from the "
+        "best weights on, once validation has stopped to rise",
     )
 
 
@@ -100,12 +104,14 @@ def build(model: TwoTower, settings: OptimizerSettings) -> list[torch.optim.Opti
             return [adam, torch.optim.SparseAdam([table], lr=settings.table_learning_rate)]
 
 
-def factor(step: int, total_steps: int, settings: OptimizerSettings) -> float:
-    """What peak learning rates are multiplied by at `step`, counted from 0."""
+def factor(step: int, total_steps: int, drops: int, settings: OptimizerSettings) -> float:
+    """What peak learning rates are multiplied by at `step`, counted from 0, after some `drops`."""
     warm = min(1.0, (step + 1) / (settings.warmup_steps + 1))
     match settings.decay:
         case "constant":
             return warm
+        case "plateau":
+            return warm * DROP**drops
         case "cosine":
             span = max(1, total_steps - settings.warmup_steps)
             done = min(1.0, max(0, step - settings.warmup_steps) / span)

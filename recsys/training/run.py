@@ -16,7 +16,7 @@ from recsys.data.trends import Trends
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
 from recsys.training import checkpoints, optimizers, steps
-from recsys.training.batches import Batch, Batches, Histories
+from recsys.training.batches import Batch, Batches
 from recsys.training.settings import (
     FREE,
     TrainingSettings,
@@ -24,6 +24,7 @@ from recsys.training.settings import (
     chosen_device,
     cuda_devices,
 )
+from recsys.training.windows import Histories
 
 Report = Callable[[Mapping[str, float], int], None]
 
@@ -37,11 +38,13 @@ class TrainingData:
         histories: training events; item rows are rows of `features`.
         trends: popularity and age of the items on the days of training; None where the model has no
             such terms.
+        since_seconds: only events from this moment on are targets; None for all.
     """
 
     features: ItemFeatures
     histories: Histories
     trends: Trends | None = None
+    since_seconds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class FitResult:
         epoch, batch: where the next step is.
         epochs: the epochs done.
         best_epoch: index of the epoch whose weights the model has at the end; -1 before the first.
+        drops: how often learning rates fell on a plateau; the last time before `drop_epoch`.
         finished: all epochs done, or stopped early; false where `stop_after_steps` ended it.
     """
 
@@ -70,6 +74,8 @@ class FitResult:
     losses: list[float] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
     best_epoch: int = -1
+    drops: int = 0
+    drop_epoch: int = 0
     finished: bool = False
 
     @property
@@ -91,7 +97,7 @@ class Run:
         self.folder = folder
         self.batches = Batches(
             data.histories, len(data.features), model.settings.users.max_length, settings.batches,
-            settings.seed, data.trends,
+            settings.seed, data.trends, data.since_seconds,
         )  # fmt: skip
         self.optimizers = optimizers.build(model, settings.optimizer)
         self.total_steps = settings.epochs * self.batches.count(0)
@@ -106,9 +112,20 @@ class Run:
 
     def done(self) -> bool:
         """Whether all epochs are done, or the last ones brought nothing."""
+        return self.result.epoch >= self.settings.epochs or self._idle()
+
+    def _idle(self) -> bool:
+        """Whether the last epochs brought nothing, and nothing more is to be tried."""
         result = self.result
-        idle = len(result.epochs) - 1 - result.best_epoch
-        return result.epoch >= self.settings.epochs or idle >= self.settings.patience
+        since = len(result.epochs) - max(result.best_epoch + 1, result.drop_epoch)
+        return since >= self.settings.patience
+
+    def _drop(self) -> None:
+        """On a plateau, once: back to the best weights, with smaller learning rates."""
+        result = self.result
+        if self.settings.optimizer.decay == "plateau" and not result.drops and self._idle():
+            self.model.load_state_dict(self.best)
+            result.drops, result.drop_epoch = 1, len(result.epochs)
 
     def train_epoch(self, report: Report) -> bool:
         """The rest of the current epoch; false where `stop_after_steps` ended it."""
@@ -130,7 +147,7 @@ class Run:
 
     def _step(self, batch: Batch) -> float:
         settings = self.settings.optimizer
-        scale = optimizers.factor(self.result.step, self.total_steps, settings)
+        scale = optimizers.factor(self.result.step, self.total_steps, self.result.drops, settings)
         optimizers.set_rates(self.optimizers, settings, scale)
         batch = batch.to(self.device)
         with autocast(self.settings, self.device):
@@ -166,6 +183,7 @@ class Run:
             result.best_epoch = result.epoch
             self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
         result.epoch, result.batch = result.epoch + 1, 0
+        self._drop()
         self.save()
 
     def take_best(self) -> None:

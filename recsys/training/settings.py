@@ -19,7 +19,10 @@ class TrainingSettings(Section):
 
     epochs: int = Field(default=30, ge=1, le=100_000, description="passes over the histories")
     patience: int = Field(
-        default=3, ge=1, description="epochs without a better validation before training stops"
+        default=2,
+        ge=1,
+        description="epochs without a better validation before learning rates fall (on a plateau) "
+        "or training stops",
     )
     seed: int = Field(default=0, ge=0, description="fixes initial weights, batches and dropout")
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -27,6 +30,15 @@ class TrainingSettings(Section):
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="of the towers; auto is bfloat16 on a GPU and float32 on a CPU"
+    )
+    catch_up_epochs: int = Field(
+        default=3,
+        ge=0,
+        le=100,
+        description="passes over what happened after training, so that lists know it; 0 for none",
+    )
+    catch_up_rate: float = Field(
+        default=0.3, gt=0, le=1, description="learning rates of these, relative to the peaks"
     )
     checkpoint_steps: int = Field(
         default=1000, ge=1, description="steps between checkpoints; one more at each epoch's end"

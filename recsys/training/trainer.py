@@ -5,11 +5,12 @@ not. A loss that is not finite stops the run before it touches the weights.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
 
+from recsys.errors import InputFault
 from recsys.models.two_tower import TwoTower
 from recsys.training import checkpoints
 from recsys.training.run import FitResult, Report, Run, TrainingData
@@ -43,6 +44,13 @@ def fit(
         MismatchFault: the checkpoint belongs to other settings, another model or other data.
     """
     run = Run(model, data, settings, checkpoints_folder)
+    if not run.batches.count(0):
+        users = len(data.histories.offsets) - 1
+        raise InputFault(
+            "no user has two events: there is nothing to learn from",
+            value=f"{len(data.histories.items)} events, {users} users",
+            where="the training histories", fix="bring a longer log, or move the split's cut",
+        )  # fmt: skip
     with _seeded(settings.seed, run.device):
         if resume:
             run.restore()
@@ -55,6 +63,46 @@ def fit(
     run.result.finished = True
     run.take_best()
     return run.result
+
+
+def catch_up(model: TwoTower, data: TrainingData, settings: TrainingSettings) -> int:
+    """Trains a trained `model` on, in place, with the events since `data.since_seconds` as targets.
+
+    For what happened after training: the validation window, and the days until a night's lists.
+    There is nothing to validate with; passes and rates are those of the settings. The same model,
+    data and settings give, on the CPU, the same bits.
+
+    Args:
+        model: has a row in its id table for every item of `data.features` that has an id.
+        data: all events that may be known, older ones to read, newer ones to learn.
+        settings: of the training.
+
+    Returns:
+        The number of steps; 0 where nothing new is to be learned.
+
+    Raises:
+        InputFault: loss or gradient are not finite (weights untouched since the last step).
+    """
+    optimizer = settings.optimizer
+    slower = optimizer.model_copy(
+        update={
+            "learning_rate": optimizer.learning_rate * settings.catch_up_rate,
+            "table_learning_rate": optimizer.table_learning_rate * settings.catch_up_rate,
+            "decay": "cosine",
+        }
+    )
+    run = Run(model, data, settings.model_copy(update={"optimizer": slower}), None)
+    run.total_steps = settings.catch_up_epochs * run.batches.count(0)
+    with _seeded(settings.seed, run.device):
+        for epoch in range(settings.catch_up_epochs):
+            run.result.epoch, run.result.batch = epoch, 0
+            run.train_epoch(_silent)
+    model.eval()
+    return run.result.step
+
+
+def _silent(metrics: Mapping[str, float], step: int) -> None:
+    """A report that nobody reads."""
 
 
 @contextlib.contextmanager

@@ -60,6 +60,19 @@ def test_temperature_starts_as_set_and_stays_in_its_bounds() -> None:
         assert model.temperature.item() == pytest.approx(bound)
 
 
+def test_a_grown_model_gives_old_items_the_same_vectors() -> None:
+    model = built()
+    rows = model.shape.table_rows
+    larger = model.grown(rows + 3)
+    assert (larger.shape.table_rows, model.shape.table_rows) == (rows + 3, rows)
+    old = model.item_tower.id_embedding.table.weight
+    new = larger.item_tower.id_embedding.table.weight
+    torch.testing.assert_close(new[:rows], old, rtol=0, atol=0)
+    torch.testing.assert_close(new[rows:], old.mean(dim=0).expand(3, -1))
+    with pytest.raises(ValueError, match="cannot grow"):
+        model.grown(rows - 1)
+
+
 def test_a_user_vector_is_the_last_state_of_the_last_events() -> None:
     model = built()
     items = torch.randn(3, 7, D)

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from recsys.data import trends
 from recsys.data.trends import DAY_SECONDS
-from recsys.errors import InputFault
-from recsys.training import batches
+from recsys.training import batches, windows
 from recsys.training.batches import Batches, BatchSettings
 
 N = 30
@@ -48,18 +47,18 @@ def test_golden_windows() -> None:
     # User 0 has 6 events (rows 0 to 5), user 1 one, user 2 two (rows 7, 8); at most 3 inputs.
     # User 0, from the end: inputs 2 3 4 with targets 3 4 5, then inputs 0 1 with targets 1 2.
     offsets = np.array([0, 6, 7, 9])
-    users, starts, lengths = batches.windows(offsets, 3, "all")
+    users, starts, lengths = windows.windows(offsets, 3, "all")
     assert users.tolist() == [0, 0, 2]
     assert starts.tolist() == [2, 0, 7]
     assert lengths.tolist() == [3, 2, 1]
-    users, starts, lengths = batches.windows(offsets, 3, "last")
+    users, starts, lengths = windows.windows(offsets, 3, "last")
     assert (users.tolist(), starts.tolist(), lengths.tolist()) == ([0, 2], [2, 7], [3, 1])
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=8), st.integers(1, 7))
 def test_every_event_but_a_users_first_is_a_target_once(lengths: list[int], longest: int) -> None:
     offsets = np.cumsum([0, *lengths])
-    users, starts, sizes = batches.windows(offsets, longest, "all")
+    users, starts, sizes = windows.windows(offsets, longest, "all")
     targets = [start + 1 + step for start, size in zip(starts, sizes, strict=True)
                for step in range(size)]  # fmt: skip
     expected = [event for user, size in enumerate(lengths)
@@ -73,7 +72,7 @@ def test_every_event_but_a_users_first_is_a_target_once(lengths: list[int], long
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 100))
 def test_packing_keeps_every_window_and_the_budget(lengths: list[int], budget: int) -> None:
     sizes = np.array(sorted(lengths, reverse=True))
-    plan = batches.packed(np.arange(len(sizes)), sizes, budget)
+    plan = windows.packed(np.arange(len(sizes)), sizes, budget)
     assert np.concatenate(plan).tolist() == list(range(len(sizes)))
     assert all(len(batch) == 1 or len(batch) * sizes[batch[0]] <= budget for batch in plan)
 
@@ -172,11 +171,10 @@ def test_golden_inclusion() -> None:
     np.testing.assert_allclose(batch.log_q, np.log(inside), rtol=1e-5)
 
 
-def test_weights_can_be_ignored_and_nothing_to_learn_is_refused() -> None:
+def test_weights_can_be_ignored_and_there_may_be_nothing_to_learn() -> None:
     (batch,) = made(log([3]), event_weights=False).epoch(0)
     assert batch.weights.tolist() == [1, 1]
-    with pytest.raises(InputFault, match="nothing to learn"):
-        made(log([1, 1, 0]))
+    assert made(log([1, 1, 0])).count(0) == 0
 
 
 def test_leaving_an_epoch_early_ends_its_thread() -> None:
@@ -194,7 +192,7 @@ def test_without_repeats_the_target_is_the_next_new_item() -> None:
     history = log([6])
     history.items[:] = [4, 4, 4, 7, 4, 2]
     history.weights[:] = [1, 3, 5, 1, 1, 2]
-    following, strength = batches.targets(history, 10, repeats=False)
+    following, strength = windows.targets(history, 10, repeats=False)
     assert following.tolist() == [0, 3, 3, 3, 5, 5, 6]
     assert strength.tolist() == [5, 5, 5, 1, 5, 2]
     (batch,) = made(history, length=5).epoch(0)
@@ -214,7 +212,7 @@ def test_windows_without_a_new_item_are_left_out() -> None:
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6), st.integers(0, 50))
 def test_targets_equal_a_loop(lengths: list[int], seed: int) -> None:
     history = log([max(1, length) for length in lengths], seed)
-    following, _ = batches.targets(history, 100, repeats=False)
+    following, _ = windows.targets(history, 100, repeats=False)
     for user in range(len(lengths)):
         seen: set[int] = set()
         fresh = []
@@ -237,7 +235,7 @@ def shopping() -> Log:
 def test_golden_day_before() -> None:
     # the two events of day 7 follow event 2, that of day 9 event 4; nothing precedes day 5
     history = shopping()
-    before = batches.day_before(history.offsets, history.times // DAY_SECONDS)
+    before = windows.day_before(history.offsets, history.times // DAY_SECONDS)
     assert before.tolist() == [-1, -1, -1, 2, 2, 4, -1, -1]
 
 
@@ -300,6 +298,18 @@ def test_night_pairs_equal_a_loop(seed: int, repeats: bool) -> None:
                 expected.add((user, event - events.start, int(history.items[later[0]]), 0))
     found = [pairs(batch) for batch in made(history, length=9, repeats=repeats).epoch(0)]
     assert set.union(*found) == expected
+
+
+def test_only_targets_since_a_moment_count() -> None:
+    # from day 7 on: items 1 (day 7) and 2 (day 9), and the second user's 5
+    (batch,) = Batches(
+        shopping(), N, 6, BatchSettings(batch_events=16, negatives=5), 0, None, 7 * DAY_SECONDS
+    ).epoch(0)
+    assert pairs(batch) == {(0, 2, 1, 1), (0, 4, 2, 1), (1, 0, 5, 0)}
+    late = Batches(shopping(), N, 6, BatchSettings(batch_events=16), 0, None, 8 * DAY_SECONDS)
+    (batch,) = late.epoch(0)
+    assert batch.users.tolist() == [0]
+    assert pairs(batch) == {(0, 4, 2, 1)}
 
 
 def test_trends_are_those_of_the_target_s_day() -> None:

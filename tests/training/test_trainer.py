@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -241,14 +241,72 @@ def test_training_stops_after_patience_and_keeps_the_best_epoch() -> None:
         return next(metrics)
 
     model = built()
+    settings = chosen(patience=2, optimizer={"decay": "constant"})
     result = trainer.fit(
-        model, TrainingData(catalogue(), log(cycles())), validate, chosen(patience=2), None, quiet
+        model, TrainingData(catalogue(), log(cycles())), validate, settings, None, quiet
     )
     assert result.best_epoch == 1
     assert result.best_metric == 0.5
     assert len(result.epochs) == 4
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, states[1][name]), name
+
+
+def test_on_a_plateau_it_goes_back_to_the_best_weights_with_smaller_steps() -> None:
+    metrics = iter([0.1, 0.5, 0.3, 0.2, 0.4, 0.6, 0.1, 0.2, 0.9])
+    model = built()
+    settings = chosen(patience=2, epochs=30, optimizer={"warmup_steps": 0, "decay": "plateau"})
+    result = trainer.fit(
+        model,
+        TrainingData(catalogue(), log(cycles())),
+        lambda _: next(metrics),
+        settings,
+        None,
+        quiet,
+    )
+    # .5 is the best; two epochs later the rates fall; .6 after that; two idle ones end it
+    assert [epoch.metric for epoch in result.epochs] == [0.1, 0.5, 0.3, 0.2, 0.4, 0.6, 0.1, 0.2]
+    assert (result.drops, result.drop_epoch, result.best_epoch) == (1, 4, 5)
+
+
+def test_catching_up_learns_what_came_after_training() -> None:
+    # training saw one circle; since then users walk another one
+    model = built()
+    fitted(model, chosen({"mask_history": False}, epochs=10))
+    other = np.random.default_rng(8).permutation(N)
+    walks = other[(np.arange(USERS)[:, None] + np.arange(LENGTH)) % N]
+    history = log(walks)
+    before = recall_at_1(history)(model)
+    settings = chosen({"mask_history": False}, catch_up_epochs=40, catch_up_rate=1.0)
+    again = built()
+    again.load_state_dict(model.state_dict())
+    data = TrainingData(catalogue(), history, since_seconds=0)
+    assert trainer.catch_up(model, data, settings) > 0
+    assert not model.training
+    assert recall_at_1(history)(model) > max(0.9, before + 0.3)
+    trainer.catch_up(again, data, settings)
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name]), name
+
+
+def test_nothing_to_catch_up_with_moves_nothing() -> None:
+    model = built()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    data = TrainingData(catalogue(), log(cycles()), since_seconds=10**6)
+    assert trainer.catch_up(model, data, chosen()) == 0
+    assert trainer.catch_up(model, replace(data, since_seconds=0), chosen(catch_up_epochs=0)) == 0
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, before[name]), name
+
+
+def test_nothing_to_learn_from_is_refused() -> None:
+    single = Log(
+        np.arange(3), np.arange(2), np.ones(2, np.int64), np.arange(2), np.ones(2, np.float32)
+    )
+    with pytest.raises(InputFault, match="nothing to learn"):
+        trainer.fit(
+            built(), TrainingData(catalogue(), single), lambda _: 0.0, chosen(), None, quiet
+        )
 
 
 def test_reports_and_the_global_generator(tmp_path: Path) -> None:
