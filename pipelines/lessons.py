@@ -1,0 +1,142 @@
+"""What the towers learn from and are validated on; called by `train`, `tune` and `evaluate`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pipelines import encode
+from pipelines.inputs import Floats, Inputs
+from pipelines.settings import Settings
+from recsys.data import histories as histories_module
+from recsys.data import trends
+from recsys.data.histories import Histories
+from recsys.data.splits import TRAIN, VALIDATION, Split
+from recsys.data.trends import Trends
+from recsys.evaluation.lists import RowSets, row_sets
+from recsys.evaluation.metrics import match, recall_at_k
+from recsys.models import two_tower
+from recsys.models.two_tower import TwoTower
+from recsys.serving import recommend
+from recsys.serving.recommend import Shop
+from recsys.training import trainer
+from recsys.training.run import Report
+from recsys.training.trainer import FitResult, TrainingData
+
+Rows = npt.NDArray[np.int64]
+VALIDATION_K = 10
+
+
+@dataclass(frozen=True)
+class Question:
+    """Users of a window with what they did in it: what validation and evaluation ask.
+
+    Attributes:
+        known: histories of the users who have one, at the window's beginning.
+        relevant: what each of them did in the window.
+        new: what users without history did.
+        new_ids: their ids.
+        at_seconds: the window's beginning.
+        moments: `[U]` when each of the known asked, the time of what they did, where every event
+            has a moment of its own (leave-one-out, random); else None.
+    """
+
+    known: Histories
+    relevant: RowSets
+    new: RowSets
+    new_ids: tuple[str, ...]
+    at_seconds: int
+    moments: Rows | None
+
+
+def question(settings: Settings, found: Inputs, split: Split, part: int) -> Question:
+    """The users of the validation or test window, those with and those without a history."""
+    window = split.window(part)
+    wanted = found.histories(settings, window.relevant)
+    past = found.histories(
+        settings, window.history.filter(pl.col("user_id").is_in(wanted.user_ids))
+    )
+    known = set(past.user_ids)
+    with_history = histories_module.select(wanted, past.user_ids)
+    without = histories_module.select(wanted, [u for u in wanted.user_ids if u not in known])
+    return Question(
+        past,
+        row_sets(with_history.offsets, with_history.items),
+        row_sets(without.offsets, without.items),
+        without.user_ids,
+        window.at_seconds,
+        None if split.kind == "global_time" else with_history.times[with_history.offsets[:-1]],
+    )
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What training needs besides the settings of model and training; `tune` shares it by trials.
+
+    Attributes:
+        names: ids of the items of training.
+        attributes: of the catalogue, as learned from these items.
+        data: what to learn from.
+        asked: the validation window.
+        shop: what lists of that window may know.
+    """
+
+    names: list[str]
+    attributes: dict[str, Any]
+    data: TrainingData
+    asked: Question
+    shop: Shop
+
+
+def prepare(settings: Settings, found: Inputs, split: Split) -> Lesson:
+    """The training part with its items' features, and the validation window."""
+    learned = found.histories(settings, split.frame.filter(pl.col("part") == TRAIN))
+    counts = histories_module.counts(learned, len(found.vocabulary))
+    names = [found.vocabulary.ids[row] for row in np.flatnonzero(counts)]
+    attributes = encode.fit_attributes(settings, found, counts > 0)
+    features = encode.item_features(settings, found, names, attributes)
+    asked = question(settings, found, split, VALIDATION)
+    shop = found.shop(split.window(VALIDATION).history, asked.at_seconds, today=False)
+    known = trends_of(settings, learned, found.created_seconds())
+    return Lesson(names, attributes, TrainingData(features, learned, known), asked, shop)
+
+
+def fit(
+    settings: Settings, lesson: Lesson, folder: Path | None, report: Report, resume: bool = False
+) -> tuple[TwoTower, FitResult]:
+    """A model of `settings`, trained, with the weights of its best validated epoch.
+
+    Args:
+        settings: of model, training and lists.
+        lesson: what to learn from.
+        folder: of checkpoints; None for none.
+        report: called with metrics and the step, as by `trainer.fit`.
+        resume: go on from the newest checkpoint.
+
+    Raises:
+        InputFault: nothing to learn from, or a loss that is not finite.
+        MismatchFault: `resume` with other settings or data than the checkpoint's.
+    """
+    features, asked = lesson.data.features, lesson.asked
+    model = two_tower.build(settings.model, features, settings.event_names, settings.train.seed)
+
+    def validate(candidate: TwoTower) -> float:
+        recommender = recommend.prepare(
+            candidate, features, lesson.shop, asked.at_seconds, settings.lists
+        )
+        ranked = recommender.candidates(asked.known, moments=asked.moments).rows
+        return float(np.nanmean(recall_at_k(match(ranked, asked.relevant), VALIDATION_K)))
+
+    result = trainer.fit(model, lesson.data, validate, settings.train, folder, report, resume)
+    return model, result
+
+
+def trends_of(settings: Settings, learned: Histories, created_seconds: Floats) -> Trends | None:
+    """Popularity and age of the items on every day of training; None where no term asks."""
+    chosen = settings.model.trends
+    if not chosen.half_lives_days and not chosen.freshness_days:
+        return None
+    return trends.build(learned.items, learned.times, created_seconds, chosen.half_lives_days)
