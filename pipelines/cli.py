@@ -191,13 +191,21 @@ def status(config: Config = None, overrides: Overrides = None, as_json: Json = F
     _look(as_json, steer.status(chosen))
 
 
-@app.command(epilog="Example: `recsys doctor`")
-def doctor(config: Config = None, overrides: Overrides = None, as_json: Json = False) -> None:
+@app.command(epilog="Examples: `recsys doctor`; `recsys doctor --model --config my.toml`")
+def doctor(
+    config: Config = None,
+    overrides: Overrides = None,
+    model: Annotated[
+        bool, typer.Option("--model", help="Examine the live model's negatives, lists, vectors.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Checks versions, devices, the torch/torchrec/faiss fit and disk; says the fix."""
-    from pipelines import doctor as stage
+    from pipelines import doctor as machine
+    from pipelines import model_doctor
 
     chosen = _settings(config, overrides)
-    _look(as_json, stage.run(chosen))
+    _look(as_json, model_doctor.run(chosen) if model else machine.run(chosen))
 
 
 @app.callback(invoke_without_command=True)

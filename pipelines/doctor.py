@@ -44,11 +44,7 @@ def run(settings: Settings) -> dict[str, Any]:
         _disk(Path(settings.work)),
     ]
     failed = [finding for finding in findings if finding.verdict == "fail"]
-    text = "\n".join(
-        f"{finding.verdict:5} {finding.check:12} {finding.found}"
-        + (f"\n{'':18} fix: {finding.fix}" if finding.fix else "")
-        for finding in findings
-    )
+    text = as_text(findings)
     if failed:
         print(text)
         raise MismatchFault(
@@ -56,6 +52,15 @@ def run(settings: Settings) -> dict[str, Any]:
             fix=failed[0].fix,
         )
     return {"text": text, "checks": [asdict(finding) for finding in findings]}
+
+
+def as_text(findings: list[Finding]) -> str:
+    """One line a finding, and one more for its fix."""
+    return "\n".join(
+        f"{finding.verdict:5} {finding.check:12} {finding.found}"
+        + (f"\n{'':18} fix: {finding.fix}" if finding.fix else "")
+        for finding in findings
+    )
 
 
 IMPORTS = (

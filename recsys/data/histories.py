@@ -13,6 +13,8 @@ import polars as pl
 from recsys.data.interactions import ORDER
 from recsys.vocabulary import Rows, Vocabulary
 
+Floats = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Histories:
@@ -116,7 +118,7 @@ def select(histories: Histories, user_ids: Sequence[str]) -> Histories:
     )
 
 
-def counts(histories: Histories, n_items: int) -> npt.NDArray[np.float64]:
+def counts(histories: Histories, n_items: int) -> Floats:
     """Events per item, float64 `[N]`; repeats count each time."""
     return np.bincount(histories.items, minlength=n_items).astype(np.float64)
 

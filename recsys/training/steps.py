@@ -25,7 +25,7 @@ def batch_loss(model: TwoTower, features: ItemFeatures, batch: Batch, mask_histo
     states = model.users(history, batch.events, batch.ages, batch.mask)
     hidden = trends = None
     if mask_history:
-        hidden = _had(batch, len(vectors))
+        hidden = already_had(batch, len(vectors))
     with torch.autocast(vectors.device.type, enabled=False):
         temperature = model.temperatures.index_select(0, batch.ahead).unsqueeze(1)
         if batch.moments is not None:
@@ -43,8 +43,11 @@ def batch_loss(model: TwoTower, features: ItemFeatures, batch: Batch, mask_histo
         )
 
 
-def _had(batch: Batch, candidates: int) -> Grouped:
-    """What each window's user has or is to foresee: no negatives of that user."""
+def already_had(batch: Batch, candidates: int) -> Grouped:
+    """Bool `[B, C]`, shared by a window's states: what its user has or is to foresee.
+
+    These are no negatives of that user.
+    """
     windows, length = batch.mask.shape
     owners = batch.places // length
     had = torch.zeros((windows, candidates), dtype=torch.bool, device=batch.mask.device)
