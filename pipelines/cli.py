@@ -100,6 +100,23 @@ def train(
     _stage("train", chosen, as_json, lambda run: stage.run(chosen, run, resume=resume))
 
 
+@app.command(epilog="Example: `recsys tune --config configs/movielens.toml --trials 30`")
+def tune(
+    config: Config = None,
+    overrides: Overrides = None,
+    trials: Annotated[int | None, typer.Option(help="Trials, earlier calls included.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Hours of them; the last one ends.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Searches better settings on the validation window; the same command again goes on."""
+    from pipelines import tune as stage
+
+    chosen, words = _settings(config, overrides), ["--config", str(config)] if config else []
+    budget = stage.Budget(trials, hours)
+    words += overrides or []
+    _stage("tune", chosen, as_json, lambda run: stage.run(chosen, run, budget, words))
+
+
 @app.command(epilog="Example: `recsys evaluate --config configs/sample.toml --without image`")
 def evaluate(
     config: Config = None,
