@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipelines import encode, train
+from pipelines import encode, lessons
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
 from pipelines.train import Model
@@ -42,7 +42,7 @@ def caught_up(settings: Settings, found: Inputs, model: Model, until_seconds: in
     features = encode.item_features(settings, found, names, model.attributes)
     towers = model.towers.grown(len(names))
     data = TrainingData(
-        features, known, train.trends_of(settings, known, found.created_seconds()), since
+        features, known, lessons.trends_of(settings, known, found.created_seconds()), since
     )
     steps = trainer.catch_up(towers, data, settings.train)
     return replace(model, towers=towers.cpu(), trained=names) if steps else model

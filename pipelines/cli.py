@@ -42,6 +42,12 @@ Without = Annotated[
     list[str] | None,
     typer.Option("--without", help="Also score with this modality hidden; repeat for more."),
 ]
+Ablate = Annotated[
+    bool, typer.Option("--ablate", help="Hide each modality, and show each alone: what pays?")
+]
+Retrain = Annotated[
+    bool, typer.Option("--retrain", help="Train anew for each of these instead of hiding.")
+]
 
 _current_run = ""
 
@@ -117,18 +123,22 @@ def tune(
     _stage("tune", chosen, as_json, lambda run: stage.run(chosen, run, budget, words))
 
 
-@app.command(epilog="Example: `recsys evaluate --config configs/sample.toml --without image`")
+@app.command(epilog="Example: `recsys evaluate --config configs/sample.toml --ablate`")
 def evaluate(
     config: Config = None,
     overrides: Overrides = None,
     as_json: Json = False,
     without: Without = None,
+    ablate: Ablate = False,
+    retrain: Retrain = False,
 ) -> None:
     """Measures recall_at_k and more on the test window, beside baselines, with intervals."""
     from pipelines import evaluate as stage
+    from pipelines.ablation import Ablation
 
     chosen = _settings(config, overrides)
-    _stage("evaluate", chosen, as_json, lambda run: stage.run(chosen, run, without=without or []))
+    asked = Ablation(tuple(without or ()), ablate, retrain)
+    _stage("evaluate", chosen, as_json, lambda run: stage.run(chosen, run, asked))
 
 
 @app.command(epilog="Example: `recsys nightly --config configs/sample.toml --date 2026-10-30`")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import evaluate, ingest, nightly, steer, train
+from pipelines.ablation import Ablation
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import settings as reading
@@ -30,7 +31,7 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
     say("train: encoding what is new, then both towers and the reranker")
     trained = train.run(settings, run)
     say("evaluate: the test window, beside baselines, and without each modality")
-    judged = evaluate.run(settings, run, ["text", "image", "video"])
+    judged = evaluate.run(settings, run, Ablation(("text", "image", "video")))
     say("nightly: lists for everybody, gates, report")
     published = nightly.run(settings, run, date="", dry_run=False)
     checked = steer.verify(settings)

@@ -9,20 +9,21 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines import catch_up, encode, inputs, train
+from pipelines import ablation as ablations
+from pipelines import catch_up, encode, inputs, lessons, train
+from pipelines.ablation import Ablation
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from pipelines.train import Model, Question
 from recsys import artefacts, durable, tracking
 from recsys.data import histories, splits
-from recsys.errors import UsageFault
 from recsys.evaluation import baselines, segments
 from recsys.evaluation.evaluate import Judgement, Segments, Shop, compare, judge
 from recsys.evaluation.lists import RowSets
 from recsys.evaluation.table import EvaluationTable
 from recsys.models.item_features import ItemFeatures
-from recsys.progress import track
+from recsys.progress import say, track
 from recsys.serving import fallback, recommend
 from recsys.serving.recommend import Recommender
 from recsys.settings import fingerprint
@@ -32,13 +33,13 @@ LISTS, MODEL, CAUGHT_UP = "lists", "model", "caught_up"
 Rows = npt.NDArray[np.int64]
 
 
-def run(settings: Settings, run: Run, without: list[str]) -> dict[str, Any]:
+def run(settings: Settings, run: Run, ablation: Ablation) -> dict[str, Any]:
     """Judges the live model on the test window; publishes and prints the table.
 
     Args:
         settings: all of them.
         run: the record of this run.
-        without: modalities; for each the lists are also made with it hidden.
+        ablation: modalities to hide or to train without.
 
     Raises:
         InputFault: there is no model yet, or it is damaged.
@@ -47,7 +48,7 @@ def run(settings: Settings, run: Run, without: list[str]) -> dict[str, Any]:
     found = inputs.load(settings)
     model = train.load(settings)
     with run.timed("evaluate"), tracking.run(settings.tracking, settings.root, run.name) as tracker:
-        folder, table, facts = measure(settings, found, model, without)
+        folder, table, facts = measure(settings, found, model, ablation)
         tracker.metrics(
             {metric: table.mean(LISTS, metric) for metric in table.metrics if "/" not in metric}
         )
@@ -61,7 +62,7 @@ def run(settings: Settings, run: Run, without: list[str]) -> dict[str, Any]:
 
 
 def measure(
-    settings: Settings, found: Inputs, model: Model, without: list[str]
+    settings: Settings, found: Inputs, model: Model, ablation: Ablation
 ) -> tuple[Path, EvaluationTable, dict[str, Any]]:
     """Lists of every system for the test window, judged and compared; published as an artefact.
 
@@ -69,7 +70,7 @@ def measure(
     is new; `caught_up` those of the model after that window, as the night would make them.
     """
     split = splits.split(found.log, splits.SplitSettings.model_validate(model.course["split"]))
-    asked = train.question(settings, found, split, splits.TEST)
+    asked = lessons.question(settings, found, split, splits.TEST)
     past = split.window(splits.TEST).history
     shop = found.shop(past, asked.at_seconds, today=False)
     features = encode.item_features(settings, found, model.trained, model.attributes)
@@ -80,9 +81,12 @@ def measure(
     if updated is not model:
         known = encode.item_features(settings, found, updated.trained, updated.attributes)
         ranked[CAUGHT_UP] = _lists(_recommender(settings, updated, known, shop, asked), asked, k)
-    for name in without:
-        hidden = _recommender(settings, model, _hidden(features, name), shop, asked)
-        ranked[f"without {name}"] = _lists(hidden, asked, k)
+    for name, seen in ablations.variants(features, ablation).items():
+        other = model
+        if ablation.retrain:
+            say(f"training {name}")
+            other = ablations.trained(settings, found, split, model, seen)
+        ranked[name] = _lists(_recommender(settings, other, seen, shop, asked), asked, k)
     ranked |= _baselines(settings, found.histories(settings, past), asked, recommender, k)
     trained = found.histories(settings, split.frame.filter(pl.col("part") == splits.TRAIN))
     counts = histories.counts(trained, len(found.vocabulary))
@@ -119,6 +123,7 @@ def as_text(table: EvaluationTable, facts: dict[str, Any], settings: Settings) -
         + table.to_text([metric for metric in main if metric in table.metrics])
         + "\n"
         + table.to_text(parts)
+        + "".join(f"\n{line}" for line in ablations.verdicts(table, f"recall_at_{k}"))
     )
 
 
@@ -220,22 +225,6 @@ def latest(settings: Settings, model: Model) -> dict[str, Any] | None:
         return None
     read: dict[str, Any] = json.loads((folder / "table.json").read_text(encoding="utf-8"))
     return read
-
-
-def _hidden(features: ItemFeatures, name: str) -> ItemFeatures:
-    """The same items without one modality; `id` hides the ids.
-
-    Raises:
-        UsageFault: there is no such modality.
-    """
-    names = (*features.names, "id")
-    if name not in names:
-        raise UsageFault(
-            "no such modality", value=name, where="--without", fix=f"one of {', '.join(names)}"
-        )
-    present = features.present.clone()
-    present[:, names.index(name)] = False
-    return ItemFeatures(features.names, features.values, present, features.table_rows)
 
 
 def _with_new(asked: Question) -> histories.Histories:

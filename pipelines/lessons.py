@@ -40,8 +40,8 @@ class Question:
         new: what users without history did.
         new_ids: their ids.
         at_seconds: the window's beginning.
-        moments: `[U]` when each of the known asked, the time of what they did, where every event
-            has a moment of its own (leave-one-out, random); else None.
+        moments: `[U]` when each of the known asked: in leave-one-out the time of what they did, as
+            published tables have it; else None.
     """
 
     known: Histories
@@ -68,7 +68,7 @@ def question(settings: Settings, found: Inputs, split: Split, part: int) -> Ques
         row_sets(without.offsets, without.items),
         without.user_ids,
         window.at_seconds,
-        None if split.kind == "global_time" else with_history.times[with_history.offsets[:-1]],
+        with_history.times[with_history.offsets[:-1]] if split.kind == "leave_one_out" else None,
     )
 
 

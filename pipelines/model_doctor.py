@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipelines import encode, inputs, train
+from pipelines import encode, inputs, lessons, train
 from pipelines.doctor import Finding, as_text
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
@@ -118,7 +118,7 @@ def _judged(check: str, good: bool, found: str, fix: str) -> Finding:
 def _of_model(
     settings: Settings, found: Inputs, model: Model, split: splits.Split, counts: histories.Floats
 ) -> tuple[ListHealth, VectorHealth, VectorHealth]:
-    asked = train.question(settings, found, split, splits.TEST)
+    asked = lessons.question(settings, found, split, splits.TEST)
     shop = found.shop(split.window(splits.TEST).history, asked.at_seconds, today=False)
     features = encode.item_features(settings, found, model.trained, model.attributes)
     recommender = recommend.prepare(

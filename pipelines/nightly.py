@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from pipelines import catch_up, encode, evaluate, ingest, inputs, night_counts, story, train
+from pipelines.ablation import Ablation
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
@@ -98,7 +99,7 @@ def _planned(settings: Settings, run: Run, date: str) -> Plan:
     model = train.load(settings)
     table = evaluate.latest(settings, model)
     if table is None:
-        evaluate.run(settings, run, [])
+        evaluate.run(settings, run, Ablation())
         table = evaluate.latest(settings, model)
     day, at_seconds = inputs.moment(date, found.newest_seconds())
     parents = {

@@ -74,11 +74,12 @@ def _train(
     if not result.finished:
         raise SystemExit(0)
     model.eval()
-    reranker = _fit_reranker(settings, model, lesson)
+    reranker = fit_reranker(settings, model, lesson)
     return _publish(settings, found, split, model.cpu(), lesson, reranker, result), result
 
 
-def _fit_reranker(settings: Settings, model: TwoTower, lesson: Lesson) -> Reranker:
+def fit_reranker(settings: Settings, model: TwoTower, lesson: Lesson) -> Reranker:
+    """Weights of the list's terms, fitted on the validation window."""
     asked = lesson.asked
     recommender = recommend.prepare(
         model, lesson.data.features, lesson.shop, asked.at_seconds, settings.lists

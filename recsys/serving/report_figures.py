@@ -77,7 +77,7 @@ def metrics(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         "names": names,
         "k": k,
         "against": evaluation["against"],
-        "hidden": any(system.startswith("without ") for system in systems),
+        "hidden": any(_is_ablation(system) for system in systems),
         "rows": [
             {
                 "label": label(system),
@@ -145,8 +145,9 @@ def course(training: Mapping[str, Any]) -> dict[str, Any]:
 
 def label(system: str) -> str:
     """A system's name for readers."""
-    if system.startswith("without "):
-        return f"Lists without {system.removeprefix('without ')}"
+    if _is_ablation(system):
+        how, name = system.split(" ", 1)
+        return f"Lists without {name}" if how == "without" else f"Lists with only {name}"
     return LABELS.get(system, system.replace("_", " "))
 
 
@@ -177,7 +178,7 @@ def _ordered(table: Mapping[tuple[str, str], Row], metric: str) -> list[str]:
     def place(name: str) -> tuple[int, float]:
         if name in OURS:
             return OURS.index(name), 0.0
-        return len(OURS) + name.startswith("without "), -table[name, metric]["mean"]
+        return len(OURS) + _is_ablation(name), -table[name, metric]["mean"]
 
     return sorted(systems, key=place)
 
@@ -188,7 +189,7 @@ def _best_baseline(table: Mapping[tuple[str, str], Row], metric: str) -> Row | N
 
 
 def _is_baseline(system: str) -> bool:
-    return system not in OURS and not system.startswith("without ")
+    return system not in OURS and not _is_ablation(system)
 
 
 def _difference(row: Row) -> dict[str, Any] | None:
@@ -210,8 +211,12 @@ def _verdict(best: Row | None) -> str:
     return "better" if difference["mean"] < 0 else "worse"
 
 
+def _is_ablation(system: str) -> bool:
+    return system.startswith(("without ", "only "))
+
+
 def _colour(system: str) -> str:
-    if system.startswith("without "):
+    if _is_ablation(system):
         return charts.SKY
     ours = {"caught_up": charts.BLUE, "lists": charts.BLUE, "model": charts.GREEN}
     return ours.get(system, charts.GREY)

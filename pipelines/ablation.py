@@ -1,0 +1,104 @@
+"""Does content pay: the same lists with modalities hidden, or from models trained without them.
+
+Called by `evaluate`: `--without NAME` hides one, `--ablate` each one, all others, and all content.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pipelines import lessons, train
+from pipelines.inputs import Inputs
+from pipelines.settings import Settings
+from pipelines.train import Model
+from recsys.data.splits import Split
+from recsys.errors import UsageFault
+from recsys.evaluation.table import EvaluationTable
+from recsys.models.item_features import ItemFeatures
+from recsys.progress import say
+
+ID = "id"
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What `evaluate` is asked for.
+
+    Attributes:
+        without: modalities to hide, each by itself; `id` hides the ids.
+        every: hides each modality by itself, and shows each by itself.
+        retrain: trains anew for each, instead of hiding from the trained model.
+    """
+
+    without: tuple[str, ...] = ()
+    every: bool = False
+    retrain: bool = False
+
+
+def variants(features: ItemFeatures, asked: Ablation) -> dict[str, ItemFeatures]:
+    """Features with modalities hidden, by the name that the table gives them.
+
+    Raises:
+        UsageFault: there is no such modality.
+    """
+    names = (*features.names, ID)
+    for name in asked.without:
+        if name not in names:
+            raise UsageFault(
+                "no such modality", value=name, where="--without", fix=f"one of {', '.join(names)}"
+            )
+    hidden = names if asked.every else asked.without
+    found = {f"without {name}": _shown(features, set(names) - {name}) for name in hidden}
+    alone = names if asked.every and len(names) > 1 else ()
+    return found | {f"only {name}": _shown(features, {name}) for name in alone}
+
+
+def trained(
+    settings: Settings, found: Inputs, split: Split, model: Model, features: ItemFeatures
+) -> Model:
+    """`model` trained anew, with its reranker, where only `features` can be seen."""
+    lesson = lessons.prepare(settings, found, split)
+    lesson = replace(lesson, data=replace(lesson.data, features=features))
+
+    def report(metrics: Mapping[str, float], step: int) -> None:
+        if "validation" in metrics:
+            say(f"step {step}: validation {metrics['validation']:.4f}")
+
+    towers, _ = lessons.fit(settings, lesson, None, report)
+    towers.eval()
+    reranker = train.fit_reranker(settings, towers, lesson)
+    return replace(model, towers=towers.cpu(), reranker=reranker)
+
+
+def verdicts(table: EvaluationTable, metric: str) -> list[str]:
+    """One sentence for each hidden modality: what hiding it does, and whether it hurts to have it.
+
+    Args:
+        table: with rows `without NAME`, compared with the lists.
+        metric: such as `recall_at_10`.
+    """
+    lines = []
+    for system in table.systems:
+        found = table.cell(system, metric).difference if system.startswith("without ") else None
+        if found is None or math.isnan(found.mean):
+            continue
+        said = "shows no clear effect"
+        if found.high < 0:
+            said = "pays"
+        if found.low > 0:
+            said = "HURTS: leave it out"
+        lines.append(
+            f"{system.removeprefix('without ')} {said}: {metric} {found.mean:+.4f} "
+            f"[{found.low:+.4f} {found.high:+.4f}] without it"
+        )
+    return lines
+
+
+def _shown(features: ItemFeatures, names: set[str]) -> ItemFeatures:
+    """The same items with only these modalities."""
+    columns = np.array([name in names for name in (*features.names, ID)])
+    present = features.present.clone()
+    present[:, ~columns] = False
+    return replace(features, present=present)
