@@ -118,6 +118,7 @@ def run(settings: Settings, run: Run, budget: Budget, words: Sequence[str]) -> d
                 tune_report.write(path, tune_report.rows(search.given, search.ended()))
     except KeyboardInterrupt:
         say(tune_report.text(tune_report.rows(search.given, search.ended())))
+        say(f"interrupted; the best so far is in {path}; the same command again goes on")
         raise
     table = tune_report.rows(search.given, search.ended())
     tune_report.write(path, table)

@@ -1,4 +1,4 @@
-"""Varied lists are those of a slow loop, and the scores still say why a row stands where it does."""
+"""Varied lists equal those of a slow loop, and scores still say why a row stands where it does."""
 
 import math
 
