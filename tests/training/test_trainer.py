@@ -101,11 +101,6 @@ def fitted(
     return trainer.fit(model, data, measure, settings, folder, quiet, resume)
 
 
-@pytest.fixture(autouse=True)
-def two_threads() -> None:
-    torch.set_num_threads(2)
-
-
 @pytest.mark.parametrize("candidates", ["in_batch", "mixed", "full"])
 @pytest.mark.parametrize("kind", ["transformer", "attention"])
 def test_a_planted_order_is_found(kind: str, candidates: str) -> None:
