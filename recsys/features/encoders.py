@@ -1,5 +1,6 @@
 """Chooses the encoder of each modality; the contract that all of them fulfil."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -33,8 +34,9 @@ class Encoder(Protocol):
         """`[B, width]` of B decoded sources."""
 
 
+@cache
 def build(modality: Modality, settings: FeatureSettings) -> Encoder | None:
-    """The encoder of a modality; None where the settings leave it out.
+    """The encoder of a modality, loaded once; None where the settings leave it out.
 
     Raises:
         InputFault: a model cannot be loaded.

@@ -11,7 +11,7 @@ from recsys import durable
 from recsys.errors import InputFault
 from recsys.features import images
 from recsys.features.media import MediaLimits, limits_digest
-from recsys.features.text import missing_model
+from recsys.features.pretrained import missing_model
 
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]

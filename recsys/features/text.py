@@ -1,19 +1,16 @@
 """Text encoders: any transformers sentence model, or hashed word counts that need no model."""
 
-import hashlib
 import itertools
 import re
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recsys import durable
-from recsys.errors import InputFault
 from recsys.features import words
 from recsys.features.media import MediaFault
+from recsys.features.pretrained import missing_model, transformers_model, weights_digest
 
 Vectors = npt.NDArray[np.float32]
 # Chinese, Japanese and Korean have no spaces: each sign is a token, and pairs make the words.
@@ -68,16 +65,13 @@ class TransformerText:
     modality = "text"
 
     def __init__(self, model: str, device: str) -> None:
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoTokenizer
 
+        self._model = transformers_model("text", model, device)
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-            self._model: Any = AutoModel.from_pretrained(
-                model, use_safetensors=True, trust_remote_code=False
-            )
         except (OSError, ValueError, ImportError) as error:
             raise missing_model("text", model, error) from None
-        self._model = self._model.eval().to(device)
         self.width = int(self._model.config.hidden_size)
         self.fingerprint = f"transformer-text-2-{MAX_TOKENS}-{weights_digest(model, self._model)}"
 
@@ -106,30 +100,3 @@ def _visible(source: str | Path) -> str:
     if not text:
         raise MediaFault("blank", "the text has no visible character")
     return text
-
-
-def missing_model(what: str, model: str, error: BaseException) -> InputFault:
-    """The one message for a model that cannot be loaded: where to get it."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return InputFault(
-        f"the {what} model cannot be loaded: {lines[0][:160]}",
-        value=model,
-        where=f"features.{what}.model",
-        fix="name a local folder with config.json and model.safetensors, or download the hub model "
-        "once where there is a network (`hf download NAME --local-dir DIR`) and name that folder",
-    )
-
-
-def weights_digest(model: str, loaded: Any) -> str:
-    """Identifies weights (16 hex digits): by their files where they are local, else by values."""
-    digest = hashlib.sha256()
-    files: list[Path] = []
-    if Path(model).is_dir():
-        patterns = ("*.safetensors", "*.json", "*.txt", "*.model")  # the tokenizer decides too
-        files = sorted(path for pattern in patterns for path in Path(model).glob(pattern))
-    for path in files:
-        digest.update(durable.sha256(path).encode())
-    if not files:
-        for name, value in loaded.state_dict().items():
-            digest.update(name.encode() + value.detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from recsys.features import clips
 from recsys.features.image import TimmImage
 from recsys.features.media import MediaLimits, limits_digest
-from recsys.features.text import missing_model, weights_digest
+from recsys.features.pretrained import transformers_model, weights_digest
 
 Frames = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
@@ -97,16 +97,8 @@ class TransformersVideo:
     modality = "video"
 
     def __init__(self, model: str, limits: MediaLimits, device: str) -> None:
-        from transformers import AutoConfig, AutoModel
-
-        try:
-            config: Any = AutoConfig.from_pretrained(model, trust_remote_code=False)
-            self._model: Any = AutoModel.from_pretrained(
-                model, use_safetensors=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, ImportError) as error:
-            raise missing_model("video", model, error) from None
-        self._model = self._model.eval().to(device)
+        self._model = transformers_model("video", model, device)
+        config = self._model.config
         self._limits, self._device = limits, device
         self._frames, self._side = int(config.num_frames), int(config.image_size)
         self.width = int(config.hidden_size)
