@@ -1,0 +1,57 @@
+"""Networks of transformers: loaded from safetensors only, without remote code, named by content."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from recsys import durable
+from recsys.errors import InputFault
+
+
+def transformers_model(what: str, model: str, device: str) -> Any:
+    """A transformers network, ready for inference.
+
+    Args:
+        what: the modality, for messages.
+        model: a hub name or a local folder.
+        device: torch device.
+
+    Raises:
+        InputFault: the model is not there and cannot be had.
+    """
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        loaded = AutoModel.from_pretrained(model, use_safetensors=True, trust_remote_code=False)
+    except (OSError, ValueError, ImportError) as error:
+        raise missing_model(what, model, error) from None
+    return loaded.eval().to(device)
+
+
+def missing_model(what: str, model: str, error: BaseException) -> InputFault:
+    """The one message for a model that cannot be loaded: where to get it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return InputFault(
+        f"the {what} model cannot be loaded: {lines[0][:160]}",
+        value=model,
+        where=f"features.{what}.model",
+        fix="name a local folder with config.json and model.safetensors, or download the hub model "
+        "once where there is a network (`hf download NAME --local-dir DIR`) and name that folder",
+    )
+
+
+def weights_digest(model: str, loaded: Any) -> str:
+    """Identifies weights (16 hex digits): by their files where they are local, else by values."""
+    digest = hashlib.sha256()
+    files: list[Path] = []
+    if Path(model).is_dir():
+        patterns = ("*.safetensors", "*.json", "*.txt", "*.model")  # the tokenizer decides too
+        files = sorted(path for pattern in patterns for path in Path(model).glob(pattern))
+    for path in files:
+        digest.update(durable.sha256(path).encode())
+    if not files:
+        for name, value in loaded.state_dict().items():
+            digest.update(name.encode() + value.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
