@@ -111,18 +111,19 @@ def _recommender(
 
 
 def as_text(table: EvaluationTable, facts: dict[str, Any], settings: Settings) -> str:
-    """The table for a terminal: the first K's main metrics, then recall by segment."""
+    """For a terminal: the first K's main metrics, recall by age of user and item."""
     k = settings.evaluation.ks[0]
     main = [f"recall_at_{k}", f"ndcg_at_{k}", f"hit_rate_at_{k}", "mrr", f"map_at_{k}"]
     main += [f"coverage_at_{k}", f"novelty_at_{k}", f"gini_at_{k}", f"popularity_share_at_{k}"]
-    parts = [metric for metric in table.metrics if metric.startswith(f"recall_at_{k}/")]
+    ages = ("user_new", "user_short", "user_long", "item_new", "item_long_tail", "item_warm")
+    parts = [f"recall_at_{k}/{age}" for age in ages]
     return (
         f"test window from {facts['from']}, {facts['users']:,} users "
         f"({facts['new_users']:,} without history), {facts['relevant']:,} relevant items; "
         f"{facts['unlistable']:.1%} of them did not exist when the lists were made\n"
         + table.to_text([metric for metric in main if metric in table.metrics])
         + "\n"
-        + table.to_text(parts)
+        + table.to_text([metric for metric in parts if metric in table.metrics])
         + "".join(f"\n{line}" for line in ablations.verdicts(table, f"recall_at_{k}"))
     )
 

@@ -72,7 +72,7 @@ def summary(shop: Path, log: Path) -> dict[str, Any]:
         + " + ".join(f"{account[fate]:,} {fate}" for fate in FATES)
         for file, account in accounting.items()
     ]
-    counts = ", ".join(f"{value:,} {name}" for name, value in items["counts"].items())
+    counts = ", ".join(f"{value:,} {name}" for name, value in items["counts"].items() if value)
     return {
         "text": "\n".join([f"catalogue: {counts}", *lines, f"log: {log}", f"catalogue: {shop}"]),
         "catalogue": str(shop),

@@ -1,6 +1,7 @@
 """MLflow: settings, metrics and artefacts of a run. A failure warns and never fails the run."""
 
 import contextlib
+import logging
 import math
 import os
 import re
@@ -88,6 +89,7 @@ def redacted(text: str) -> str:
 
 
 def _start(mlflow: Any, settings: TrackingSettings, work: Path, name: str) -> None:
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     work.mkdir(parents=True, exist_ok=True)
