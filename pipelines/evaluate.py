@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines import ablation as ablations
-from pipelines import catch_up, encode, inputs, lessons, train
+from pipelines import answers, catch_up, encode, inputs, lessons, train
 from pipelines.ablation import Ablation
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
@@ -18,13 +18,12 @@ from pipelines.settings import Settings
 from pipelines.train import Model, Question
 from recsys import artefacts, durable, tracking
 from recsys.data import histories, splits
-from recsys.evaluation import baselines, segments
+from recsys.evaluation import segments
 from recsys.evaluation.evaluate import Judgement, Segments, Shop, compare, judge
-from recsys.evaluation.lists import RowSets
 from recsys.evaluation.table import EvaluationTable
 from recsys.models.item_features import ItemFeatures
-from recsys.progress import say, track
-from recsys.serving import fallback, recommend
+from recsys.progress import say
+from recsys.serving import recommend
 from recsys.serving.recommend import Recommender
 from recsys.settings import fingerprint
 
@@ -76,18 +75,23 @@ def measure(
     features = encode.item_features(settings, found, model.trained, model.attributes)
     k = max(settings.evaluation.ks)
     recommender = _recommender(settings, model, features, shop, asked)
-    ranked = {LISTS: _lists(recommender, asked, k), MODEL: _model_alone(recommender, asked, k)}
+    ranked = {
+        LISTS: answers.lists(recommender, asked, k),
+        MODEL: answers.model_alone(recommender, asked, k),
+    }
     updated = catch_up.caught_up(settings, found, model, asked.at_seconds)
     if updated is not model:
         known = encode.item_features(settings, found, updated.trained, updated.attributes)
-        ranked[CAUGHT_UP] = _lists(_recommender(settings, updated, known, shop, asked), asked, k)
+        ranked[CAUGHT_UP] = answers.lists(
+            _recommender(settings, updated, known, shop, asked), asked, k
+        )
     for name, seen in ablations.variants(features, ablation).items():
         other = model
         if ablation.retrain:
             say(f"training {name}")
             other = ablations.trained(settings, found, split, model, seen)
-        ranked[name] = _lists(_recommender(settings, other, seen, shop, asked), asked, k)
-    ranked |= _baselines(settings, found.histories(settings, past), asked, recommender, k)
+        ranked[name] = answers.lists(_recommender(settings, other, seen, shop, asked), asked, k)
+    ranked |= answers.baselines(settings, found.histories(settings, past), asked, recommender, k)
     trained = found.histories(settings, split.frame.filter(pl.col("part") == splits.TRAIN))
     counts = histories.counts(trained, len(found.vocabulary))
     judged = _judged(settings, asked, ranked, counts, recommender, features)
@@ -128,36 +132,6 @@ def as_text(table: EvaluationTable, facts: dict[str, Any], settings: Settings) -
     )
 
 
-def _lists(recommender: Recommender, asked: Question, k: int) -> Rows:
-    """The lists as they would be published: users without history get the popular ones."""
-    known = recommender.lists(asked.known, k, asked.moments).rows
-    return np.concatenate([known, _repeated(fallback.rows(recommender, k), len(asked.new))])
-
-
-def _model_alone(recommender: Recommender, asked: Question, k: int) -> Rows:
-    """Lists by similarity alone; users without history get the popular ones."""
-    known = recommender.candidates(asked.known, moments=asked.moments).rows[:, :k]
-    return np.concatenate([known, _repeated(fallback.rows(recommender, k), len(asked.new))])
-
-
-def _baselines(
-    settings: Settings, past: histories.Histories, asked: Question, recommender: Recommender, k: int
-) -> dict[str, Rows]:
-    """Every baseline sees all that happened before the window, and lists what may be listed."""
-    fitted = baselines.fit_baselines(
-        past, len(recommender.item_vectors), asked.at_seconds, settings.evaluation.baselines
-    )
-    eligible = np.zeros(len(recommender.item_vectors), np.bool_)
-    eligible[recommender.index.rows] = True
-    everyone = _with_new(asked)
-    repeats = settings.lists.candidates.repeats
-    seen = None if repeats else recommend.seen_items(everyone)
-    return {
-        name: baselines.recommend(baseline, everyone, seen, eligible, k)
-        for name, baseline in track(fitted.fitted.items(), "baselines", len(fitted.fitted))
-    }
-
-
 def _judged(
     settings: Settings,
     asked: Question,
@@ -166,8 +140,7 @@ def _judged(
     recommender: Recommender,
     features: ItemFeatures,
 ) -> dict[str, Judgement]:
-    everyone = _with_new(asked)
-    lengths = np.diff(everyone.offsets)
+    lengths = np.diff(asked.everyone().offsets)
     content = features.present[:, :-1].numpy()
     parts = Segments(
         segments.user_segments(lengths, settings.evaluation.segments),
@@ -178,10 +151,7 @@ def _judged(
             if 0 < mask.sum() < len(mask)
         },
     )
-    offsets = np.concatenate(
-        [asked.relevant.offsets, asked.relevant.offsets[-1] + asked.new.offsets[1:]]
-    )
-    relevant = RowSets(offsets, np.concatenate([asked.relevant.rows, asked.new.rows]))
+    relevant = asked.wanted()
     shop = Shop(counts, None, recommender.item_vectors)
     return {
         name: judge(rows, relevant, settings.evaluation.ks, parts, shop)
@@ -192,7 +162,7 @@ def _judged(
 def _facts(
     asked: Question, shop: recommend.Shop, model: Model, settings: Settings
 ) -> dict[str, Any]:
-    relevant = np.concatenate([asked.relevant.rows, asked.new.rows])
+    relevant = asked.wanted().rows
     return {
         "from": datetime.datetime.fromtimestamp(asked.at_seconds, datetime.UTC).isoformat(),
         "users": len(asked.known) + len(asked.new),
@@ -226,21 +196,3 @@ def latest(settings: Settings, model: Model) -> dict[str, Any] | None:
         return None
     read: dict[str, Any] = json.loads((folder / "table.json").read_text(encoding="utf-8"))
     return read
-
-
-def _with_new(asked: Question) -> histories.Histories:
-    """All users of the window: those with a history, then those without."""
-    known = asked.known
-    ends = np.full(len(asked.new), known.offsets[-1], np.int64)
-    return histories.Histories(
-        (*known.user_ids, *asked.new_ids),
-        np.concatenate([known.offsets, ends]),
-        known.items,
-        known.events,
-        known.times,
-        known.weights,
-    )
-
-
-def _repeated(row: Rows, times: int) -> Rows:
-    return np.tile(row, (times, 1))

@@ -51,6 +51,25 @@ class Question:
     at_seconds: int
     moments: Rows | None
 
+    def everyone(self) -> Histories:
+        """All users: the known, then those without history."""
+        known = self.known
+        ends = np.full(len(self.new), known.offsets[-1], np.int64)
+        return Histories(
+            (*known.user_ids, *self.new_ids),
+            np.concatenate([known.offsets, ends]),
+            known.items,
+            known.events,
+            known.times,
+            known.weights,
+        )
+
+    def wanted(self) -> RowSets:
+        """What each of `everyone` did in the window."""
+        known, new = self.relevant, self.new
+        offsets = np.concatenate([known.offsets, known.offsets[-1] + new.offsets[1:]])
+        return RowSets(offsets, np.concatenate([known.rows, new.rows]))
+
 
 def question(settings: Settings, found: Inputs, split: Split, part: int) -> Question:
     """The users of the validation or test window, those with and those without a history."""
