@@ -103,6 +103,18 @@ class ItemTower(nn.Module):
 
     def forward(self, features: ItemFeatures) -> Tensor:
         """Vectors `[n, D]` of `features`, not normalised."""
+        vectors: Tensor = self.fusion(*self._tokens(features))
+        return vectors
+
+    def modality_weights(self, features: ItemFeatures) -> Tensor | None:
+        """How much each modality counts in each item, `[n, M]`; None for fusions without weights.
+
+        See `fusion.modality_weights`; the columns are those of `features.present`.
+        """
+        return fusion.modality_weights(self.fusion, *self._tokens(features))
+
+    def _tokens(self, features: ItemFeatures) -> tuple[Tensor, Tensor]:
+        """Tokens `[n, M, D]`, learned vectors where nothing is present, and presence `[n, M]`."""
         present = self._kept(features.present) if self.training else features.present
         rows = features.id_rows()
         tokens = [
@@ -113,9 +125,7 @@ class ItemTower(nn.Module):
         ]
         tokens.append(self.id_norm(self.id_embedding(rows)))
         stacked = torch.stack(tokens, dim=1)
-        stacked = torch.where(present.unsqueeze(-1), stacked, self.absent.to(stacked.dtype))
-        vectors: Tensor = self.fusion(stacked, present)
-        return vectors
+        return torch.where(present.unsqueeze(-1), stacked, self.absent.to(stacked.dtype)), present
 
     def _kept(self, present: Tensor) -> Tensor:
         """`present` with modalities dropped at random; an item never loses all it has."""

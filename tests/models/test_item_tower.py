@@ -11,7 +11,7 @@ from recsys.models.item_features import ItemFeatures
 from recsys.models.item_tower import ItemTower, ItemTowerSettings
 
 N, D = 12, 8
-KINDS = ["attention", "concat", "sum"]
+KINDS = ["attention", "concat", "sum", "deep", "late"]
 
 
 def catalogue(seed: int = 0) -> ItemFeatures:
@@ -57,6 +57,19 @@ def test_an_absent_id_is_the_same_for_every_item(kind: str) -> None:
     renamed = ItemFeatures(twin.names, twin.values, present[[4, 4]], torch.tensor([-1, 7]))
     vectors = module(renamed)
     torch.testing.assert_close(vectors[0], vectors[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_modality_weights_cover_what_is_present(kind: str) -> None:
+    features, module = catalogue(), tower(kind).eval()
+    weights = module.modality_weights(features)
+    if kind in ("concat", "sum"):
+        assert weights is None
+        return
+    assert weights is not None
+    some = features.present.any(1)
+    assert (weights[~features.present & some[:, None]] == 0).all()
+    torch.testing.assert_close(weights.sum(1), torch.ones(N))
 
 
 def test_gather_keeps_values_presence_and_table_rows() -> None:
