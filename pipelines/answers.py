@@ -2,16 +2,43 @@
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
+from pipelines import encode
+from pipelines.inputs import Inputs
 from pipelines.lessons import Question
 from pipelines.settings import Settings
+from pipelines.train import Model
 from recsys.data.histories import Histories
 from recsys.evaluation import baselines as known_baselines
+from recsys.models.item_features import ItemFeatures
 from recsys.progress import track
 from recsys.serving import fallback, recommend
 from recsys.serving.recommend import Recommender
 
 Rows = npt.NDArray[np.int64]
+
+
+def recommender(
+    settings: Settings, found: Inputs, model: Model, past: pl.DataFrame, at_seconds: int,
+    features: ItemFeatures | None = None,
+) -> Recommender:  # fmt: skip
+    """What makes the lists of a moment in the log.
+
+    Args:
+        settings: of the lists.
+        found: the catalogue.
+        model: to list with.
+        past: events before the moment.
+        at_seconds: the moment.
+        features: of the items; None for all that is known of them.
+    """
+    shop = found.shop(past, at_seconds, today=False)
+    if features is None:
+        features = encode.item_features(settings, found, model.trained, model.attributes)
+    return recommend.prepare(
+        model.towers, features, shop, at_seconds, settings.lists, model.reranker
+    )
 
 
 def lists(recommender: Recommender, asked: Question, k: int) -> Rows:

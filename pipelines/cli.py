@@ -48,6 +48,9 @@ Ablate = Annotated[
 Retrain = Annotated[
     bool, typer.Option("--retrain", help="Train anew for each of these instead of hiding.")
 ]
+Stale = Annotated[
+    bool, typer.Option("--stale", help="Recall of the same lists hours and days later.")
+]
 
 _current_run = ""
 
@@ -63,6 +66,27 @@ def demo(
 
     chosen = stage.demo_settings(folder, overrides or [])
     _stage("demo", chosen, as_json, lambda run: stage.run(chosen, run))
+
+
+@app.command("import", epilog="Example: `recsys import movielens ml-1m.zip data/ml-1m`")
+def import_(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="movielens, amazon-reviews-2023, microlens, mmrec, h-and-m; or mapping: any CSV "
+            "or Parquet, by the settings' section [mapping]."
+        ),
+    ],
+    path: Annotated[Path, typer.Argument(help="What was downloaded: a folder, or a .zip file.")],
+    out: Annotated[Path, typer.Argument(help="The dataset folder to make.")],
+    overrides: Overrides = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Turns a public data set, as its authors distribute it, into a dataset folder."""
+    from pipelines import importing as stage
+
+    _look(as_json, stage.run(_settings(config, overrides), source, path, out))
 
 
 @app.command(epilog="Example: `recsys check --config configs/sample.toml`")
@@ -131,6 +155,7 @@ def evaluate(
     without: Without = None,
     ablate: Ablate = False,
     retrain: Retrain = False,
+    stale: Stale = False,
 ) -> None:
     """Measures recall_at_k and more on the test window, beside baselines, with intervals."""
     from pipelines import evaluate as stage
@@ -138,7 +163,8 @@ def evaluate(
 
     chosen = _settings(config, overrides)
     asked = Ablation(tuple(without or ()), ablate, retrain)
-    _stage("evaluate", chosen, as_json, lambda run: stage.run(chosen, run, asked))
+    extras = stage.Extras(stale)
+    _stage("evaluate", chosen, as_json, lambda run: stage.run(chosen, run, asked, extras))
 
 
 @app.command(epilog="Example: `recsys nightly --config configs/sample.toml --date 2026-10-30`")

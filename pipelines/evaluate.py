@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines import ablation as ablations
-from pipelines import answers, catch_up, encode, inputs, lessons, train
+from pipelines import answers, catch_up, encode, inputs, lessons, staleness, train
 from pipelines.ablation import Ablation
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
@@ -18,12 +19,12 @@ from pipelines.settings import Settings
 from pipelines.train import Model, Question
 from recsys import artefacts, durable, tracking
 from recsys.data import histories, splits
+from recsys.data.splits import Split
 from recsys.evaluation import segments
 from recsys.evaluation.evaluate import Judgement, Segments, Shop, compare, judge
 from recsys.evaluation.table import EvaluationTable
 from recsys.models.item_features import ItemFeatures
 from recsys.progress import say
-from recsys.serving import recommend
 from recsys.serving.recommend import Recommender
 from recsys.settings import fingerprint
 
@@ -32,65 +33,88 @@ LISTS, MODEL, CAUGHT_UP = "lists", "model", "caught_up"
 Rows = npt.NDArray[np.int64]
 
 
-def run(settings: Settings, run: Run, ablation: Ablation) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Extras:
+    """What is measured only when it is asked for.
+
+    Attributes:
+        stale: what lists are worth as they get older.
+    """
+
+    stale: bool = False
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an evaluation found.
+
+    Attributes:
+        folder: of the artefact.
+        table: of the test window.
+        facts: about the window and the model.
+        extras: tables by their name in table.json.
+        texts: these tables for a terminal.
+    """
+
+    folder: Path
+    table: EvaluationTable
+    facts: dict[str, Any]
+    extras: dict[str, Any]
+    texts: tuple[str, ...]
+
+
+def run(
+    settings: Settings, run: Run, ablation: Ablation, extras: Extras = Extras()
+) -> dict[str, Any]:
     """Judges the live model on the test window; publishes and prints the table.
 
     Args:
         settings: all of them.
         run: the record of this run.
         ablation: modalities to hide or to train without.
+        extras: what else to measure.
 
     Raises:
         InputFault: there is no model yet, or it is damaged.
-        UsageFault: no such modality; the test window is empty.
+        UsageFault: no such modality; the test window is empty; `stale` without a split in time.
     """
     found = inputs.load(settings)
     model = train.load(settings)
     with run.timed("evaluate"), tracking.run(settings.tracking, settings.root, run.name) as tracker:
-        folder, table, facts = measure(settings, found, model, ablation)
+        seen = measure(settings, found, model, ablation, extras)
+        table = seen.table
         tracker.metrics(
             {metric: table.mean(LISTS, metric) for metric in table.metrics if "/" not in metric}
         )
-        tracker.artefact(folder / "table.json")
+        tracker.artefact(seen.folder / "table.json")
+    parts = [as_text(table, seen.facts, settings), *seen.texts, f"evaluation: {seen.folder}"]
     return {
-        "text": as_text(table, facts, settings) + f"\nevaluation: {folder}",
-        "evaluation": str(folder),
-        "facts": facts,
+        "text": "\n".join(parts),
+        "evaluation": str(seen.folder),
+        "facts": seen.facts,
         **table.to_dict(),
+        **seen.extras,
     }
 
 
 def measure(
-    settings: Settings, found: Inputs, model: Model, ablation: Ablation
-) -> tuple[Path, EvaluationTable, dict[str, Any]]:
+    settings: Settings, found: Inputs, model: Model, ablation: Ablation, extras: Extras
+) -> Measured:
     """Lists of every system for the test window, judged and compared; published as an artefact.
 
     `lists` are those of the model as it was trained, for which what came in the validation window
     is new; `caught_up` those of the model after that window, as the night would make them.
     """
     split = splits.split(found.log, splits.SplitSettings.model_validate(model.course["split"]))
+    if extras.stale:
+        staleness.spans(settings, split)  # refused now, not after all else has been measured
     asked = lessons.question(settings, found, split, splits.TEST)
     past = split.window(splits.TEST).history
-    shop = found.shop(past, asked.at_seconds, today=False)
     features = encode.item_features(settings, found, model.trained, model.attributes)
+    recommender = answers.recommender(settings, found, model, past, asked.at_seconds, features)
+    ranked = _ranked(settings, found, split, model, ablation, asked, features)
     k = max(settings.evaluation.ks)
-    recommender = _recommender(settings, model, features, shop, asked)
-    ranked = {
-        LISTS: answers.lists(recommender, asked, k),
-        MODEL: answers.model_alone(recommender, asked, k),
-    }
-    updated = catch_up.caught_up(settings, found, model, asked.at_seconds)
-    if updated is not model:
-        known = encode.item_features(settings, found, updated.trained, updated.attributes)
-        ranked[CAUGHT_UP] = answers.lists(
-            _recommender(settings, updated, known, shop, asked), asked, k
-        )
-    for name, seen in ablations.variants(features, ablation).items():
-        other = model
-        if ablation.retrain:
-            say(f"training {name}")
-            other = ablations.trained(settings, found, split, model, seen)
-        ranked[name] = answers.lists(_recommender(settings, other, seen, shop, asked), asked, k)
+    ranked |= {MODEL: answers.model_alone(recommender, asked, k)}
     ranked |= answers.baselines(settings, found.histories(settings, past), asked, recommender, k)
     trained = found.histories(settings, split.frame.filter(pl.col("part") == splits.TRAIN))
     counts = histories.counts(trained, len(found.vocabulary))
@@ -98,20 +122,39 @@ def measure(
     table = compare(
         judged, LISTS, np.random.default_rng(settings.evaluation.seed), settings.evaluation.draws
     )
-    facts = _facts(asked, shop, model, settings)
-    return _publish(settings, found, model, table, facts), table, facts
+    facts = _facts(asked, recommender, model, settings)
+    more, texts = {}, []
+    if extras.stale:
+        made = ranked.get(CAUGHT_UP, ranked[LISTS])
+        aged = staleness.measure(settings, found, split, model, asked, made)
+        more["staleness"] = staleness.as_dict(aged, settings, split)
+        texts.append(staleness.as_text(aged, settings, split))
+    folder = _publish(settings, found, model, {"facts": facts, **table.to_dict(), **more})
+    return Measured(folder, table, facts, more, tuple(texts))
 
 
-def _recommender(
-    settings: Settings,
-    model: Model,
-    features: ItemFeatures,
-    shop: recommend.Shop,
-    asked: Question,
-) -> Recommender:
-    return recommend.prepare(
-        model.towers, features, shop, asked.at_seconds, settings.lists, model.reranker
-    )
+def _ranked(
+    settings: Settings, found: Inputs, split: Split, model: Model, ablation: Ablation,
+    asked: Question, features: ItemFeatures,
+) -> dict[str, Rows]:  # fmt: skip
+    """`[U, K]` lists of the window by system: as trained, caught up, and without modalities."""
+    past, k = split.window(splits.TEST).history, max(settings.evaluation.ks)
+
+    def lists(of: Model, seen: ItemFeatures | None) -> Rows:
+        made = answers.recommender(settings, found, of, past, asked.at_seconds, seen)
+        return answers.lists(made, asked, k)
+
+    ranked = {LISTS: lists(model, features)}
+    updated = catch_up.caught_up(settings, found, model, asked.at_seconds)
+    if updated is not model:
+        ranked[CAUGHT_UP] = lists(updated, None)
+    for name, seen in ablations.variants(features, ablation).items():
+        other = model
+        if ablation.retrain:
+            say(f"training {name}")
+            other = ablations.trained(settings, found, split, model, seen)
+        ranked[name] = lists(other, seen)
+    return ranked
 
 
 def as_text(table: EvaluationTable, facts: dict[str, Any], settings: Settings) -> str:
@@ -160,7 +203,7 @@ def _judged(
 
 
 def _facts(
-    asked: Question, shop: recommend.Shop, model: Model, settings: Settings
+    asked: Question, recommender: Recommender, model: Model, settings: Settings
 ) -> dict[str, Any]:
     relevant = asked.wanted().rows
     return {
@@ -168,21 +211,19 @@ def _facts(
         "users": len(asked.known) + len(asked.new),
         "new_users": len(asked.new),
         "relevant": len(relevant),
-        "unlistable": float(1 - shop.eligible[relevant].mean()),
+        "unlistable": float(1 - np.isin(relevant, recommender.index.rows).mean()),
         "model": model.folder.name,
         "reranker": dict(zip(model.reranker.names, model.reranker.weights, strict=True)),
         "ks": list(settings.evaluation.ks),
     }
 
 
-def _publish(
-    settings: Settings, found: Inputs, model: Model, table: EvaluationTable, facts: dict[str, Any]
-) -> Path:
+def _publish(settings: Settings, found: Inputs, model: Model, content: dict[str, Any]) -> Path:
     root = settings.root / "evaluations"
     name = f"evaluation-{model.content}-{fingerprint(settings.evaluation)[:8]}"
     parents = {"model": model.content, "interactions": found.interactions.name}
     with artefacts.publishing(root, name, KIND, parents=parents) as staged:
-        durable.write_json(staged.folder / "table.json", {"facts": facts, **table.to_dict()})
+        durable.write_json(staged.folder / "table.json", content)
     return root / name
 
 

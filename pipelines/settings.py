@@ -5,11 +5,13 @@ from pathlib import Path
 from pydantic import Field
 
 from recsys.data.catalogue import CatalogueSettings
+from recsys.data.importers.mapping import MappingSettings
 from recsys.data.settings import DataSettings
 from recsys.data.splits import SplitSettings
 from recsys.engine import EngineSettings
 from recsys.evaluation.baselines import BaselineSettings
 from recsys.evaluation.segments import SegmentSettings
+from recsys.evaluation.staleness import StalenessSettings
 from recsys.features.settings import FeatureSettings
 from recsys.models.two_tower import ModelSettings
 from recsys.serving.recommend import ListSettings
@@ -24,6 +26,7 @@ class EvaluationSettings(Section):
     ks: tuple[int, ...] = Field((10, 20, 50), min_length=1, description="list lengths to judge at")
     baselines: BaselineSettings = Field(BaselineSettings(), description="what stands beside")
     segments: SegmentSettings = Field(SegmentSettings(), description="where segments begin")
+    staleness: StalenessSettings = Field(StalenessSettings(), description="spans of --stale")
     draws: int = Field(1000, ge=100, description="bootstrap samples of an interval")
     seed: int = Field(0, ge=0, description="of the bootstrap")
 
@@ -44,6 +47,7 @@ class Settings(Section):
 
     work: str = Field("work/sample", min_length=1, description="folder for all that is made")
     data: DataSettings = Field(DataSettings(), description="the dataset folder and its rules")
+    mapping: MappingSettings = Field(MappingSettings(), description="for `import mapping` only")
     catalogue: CatalogueSettings = Field(CatalogueSettings(), description="items and media")
     split: SplitSettings = Field(SplitSettings(), description="train, validation and test")
     features: FeatureSettings = Field(FeatureSettings(), description="encoders of each modality")

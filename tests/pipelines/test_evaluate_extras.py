@@ -1,0 +1,89 @@
+"""What `evaluate` measures only when asked, on a tiny shop: lists that get older."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import cli, inputs, lessons, staleness, train
+from pipelines.settings import Settings
+from recsys.data import splits
+from recsys.data.sample_shop import write_shop
+from recsys.data.synthetic import ShopSettings
+from recsys.settings import load
+
+TINY = ShopSettings(
+    items=120, users=80, days=14, events=2500, photo_side=32, clip_side=32, clip_frames=8, broken=0
+)
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Settings of a work folder with a trained model."""
+    root = tmp_path_factory.mktemp("extras")
+    write_shop(TINY, root / "shop")
+    words = [
+        f"work={root}/work", f"data.folder={root}/shop", "tracking.enabled=false",
+        "split.validation_days=3", "split.test_days=3", "train.epochs=1", "model.width=16",
+        "features.video.encoder=none", "evaluation.draws=100", "evaluation.ks=[5, 10]",
+        "evaluation.staleness.edges_hours=[12, 24, 72, 96]",
+    ]  # fmt: skip
+    assert cli.invoke(["ingest", *words]) == 0
+    assert cli.invoke(["train", *words]) == 0
+    return words
+
+
+def told(command: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    capsys.readouterr()
+    assert cli.invoke(command) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_stale_lists_beside_fresh_ones(
+    chosen: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = told(["evaluate", "--stale", "--json", *chosen], capsys)
+    aged = found["staleness"]
+    assert [span["segment"] for span in aged["spans"]] == [
+        "hours_0_12", "hours_12_24", "hours_24_72",
+    ]  # fmt: skip
+    rows = {(row["system"], row["metric"]): row for row in aged["rows"]}
+    assert {metric.partition("/")[0] for _, metric in rows} == {"recall_at_5", "recall_at_10"}
+    first, last = (rows["fresh", f"recall_at_10/{name}"] for name in ("hours_0_12", "hours_24_72"))
+    assert (first["difference"], first["difference_low"], first["difference_high"]) == (0, 0, 0)
+    assert last["difference"] != 0
+    assert last["users"] == rows["stale", "recall_at_10/hours_24_72"]["users"] > first["users"] / 2
+    assert json.loads((Path(found["evaluation"]) / "table.json").read_text())["staleness"] == aged
+
+
+def test_fresh_lists_know_what_happened_before_their_moment_only(chosen: list[str]) -> None:
+    settings = load(Settings, None, chosen)
+    found, model = inputs.load(settings), train.load(settings)
+    split = found.split(settings)
+    asked = lessons.question(settings, found, split, splits.TEST)
+    everyone = asked.everyone()
+    span = staleness.spans(settings, split)[2]
+    log = found.histories(settings, split.frame)
+    lists = staleness._fresh(settings, found, split, model, (everyone, asked.wanted(), span), 20)
+    assert (lists >= 0).any(axis=1).all()
+    offsets = dict(zip(log.user_ids, zip(log.offsets, log.offsets[1:], strict=False), strict=True))
+    later = 0
+    for user, row in zip(everyone.user_ids, lists, strict=True):
+        start, stop = offsets[user]
+        items, times = log.items[start:stop], log.times[start:stop]
+        had = set(items[times < span.start_seconds].tolist())
+        assert not had & set(row.tolist())
+        later += len(set(items[times >= span.start_seconds].tolist()) & set(row.tolist()))
+    assert later > 0  # what came later was not left out, or nothing could be found
+
+
+def test_only_a_split_in_time_has_stale_lists(
+    chosen: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"work={tmp_path}", *chosen[1:], "split.kind=leave_one_out"]
+    for command in ("ingest", "train"):
+        assert cli.invoke([command, *words]) == 0
+    assert cli.invoke(["evaluate", "--stale", *words]) == 2
+    assert "only a split in time" in capsys.readouterr().err
