@@ -61,7 +61,7 @@ def looks_like(data: bytes) -> str | None:
 def _limited(path: Path, settings: DataSettings, file: str) -> Iterator[bytes]:
     packed, size = path.stat().st_size, 0
     allowed = max(FREE_BYTES, int(packed * settings.max_ratio))
-    with _opened(path) as stream:
+    with opened(path) as stream:
         while chunk := stream.read(CHUNK):
             size += len(chunk)
             if size > settings.max_input_bytes:
@@ -79,7 +79,8 @@ def _limited(path: Path, settings: DataSettings, file: str) -> Iterator[bytes]:
             yield chunk
 
 
-def _opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> IO[bytes]:
+    """The file as a stream, decompressed by its ending."""
     match path.suffix:
         case ".gz":
             return cast(IO[bytes], gzip.GzipFile(path))
