@@ -68,6 +68,27 @@ def demo(
     _stage("demo", chosen, as_json, lambda run: stage.run(chosen, run))
 
 
+@app.command("import", epilog="Example: `recsys import movielens ml-1m.zip data/ml-1m`")
+def import_(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="movielens, amazon-reviews-2023, microlens, mmrec, h-and-m; or mapping: any CSV "
+            "or Parquet, by the settings' section [mapping]."
+        ),
+    ],
+    path: Annotated[Path, typer.Argument(help="What was downloaded: a folder, or a .zip file.")],
+    out: Annotated[Path, typer.Argument(help="The dataset folder to make.")],
+    overrides: Overrides = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Turns a public data set, as its authors distribute it, into a dataset folder."""
+    from pipelines import importing as stage
+
+    _look(as_json, stage.run(_settings(config, overrides), source, path, out))
+
+
 @app.command(epilog="Example: `recsys check --config configs/sample.toml`")
 def check(config: Config = None, overrides: Overrides = None, as_json: Json = False) -> None:
     """Audits logs and catalogue: what is wrong, where, how much, and what it does to training."""

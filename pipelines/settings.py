@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from recsys.data.catalogue import CatalogueSettings
+from recsys.data.importers.mapping import MappingSettings
 from recsys.data.settings import DataSettings
 from recsys.data.splits import SplitSettings
 from recsys.engine import EngineSettings
@@ -46,6 +47,7 @@ class Settings(Section):
 
     work: str = Field("work/sample", min_length=1, description="folder for all that is made")
     data: DataSettings = Field(DataSettings(), description="the dataset folder and its rules")
+    mapping: MappingSettings = Field(MappingSettings(), description="for `import mapping` only")
     catalogue: CatalogueSettings = Field(CatalogueSettings(), description="items and media")
     split: SplitSettings = Field(SplitSettings(), description="train, validation and test")
     features: FeatureSettings = Field(FeatureSettings(), description="encoders of each modality")
