@@ -14,6 +14,7 @@ from recsys.data import buckets, catalogue, histories, splits
 from recsys.data.histories import Histories
 from recsys.data.splits import Split
 from recsys.errors import InputFault, UsageFault
+from recsys.serving import categories
 from recsys.serving.recommend import Shop
 from recsys.vocabulary import Vocabulary
 
@@ -111,6 +112,8 @@ class Inputs:
             known["timestamp"].to_numpy(),
             created,
             self.vocabulary.checksum,
+            self.items["price"].to_numpy(),
+            categories.categorised(self.items["category"].fill_null([]).to_list()),
         )
 
 

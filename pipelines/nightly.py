@@ -131,7 +131,7 @@ def _prepared(settings: Settings, run: Run, plan: Plan) -> Night:
 
 def _lists(settings: Settings, night: Night) -> pl.DataFrame:
     """Lists of all users, bucket by bucket, sorted by user and rank."""
-    names, ids = night.recommender.reranker.names, night.found.vocabulary.ids
+    names, ids = night.recommender.names, night.found.vocabulary.ids
     frames = buckets.split(night.past, settings.data.buckets)
 
     def of_bucket(bucket: int) -> pl.DataFrame:

@@ -20,14 +20,16 @@ Scores must not rise along a list, so an item that stands below one of lesser sc
     score     = the least of the scores that the items up to this place had before
     diversity = score - the item's score before
 
-Called by `recommend`.
+A fourth rule, `price_band`, does not ask what stands above: it is a term of the score itself, and
+`recommend` adds it before these choose. Called by `recommend`.
 """
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from recsys.errors import InputFault
+from recsys.serving import price_band
 from recsys.serving.categories import ItemCategories
 from recsys.serving.reranking import Ranked
 from recsys.settings import Section
@@ -54,19 +56,39 @@ class DiversitySettings(Section):
         0.0, ge=0, le=1,
         description="weight of listing categories in the proportions of a user's history; 0 is off",
     )  # fmt: skip
+    price_band: float = Field(
+        0.0, ge=0,
+        description="loss of score per factor of e in price outside the user's own; 0 is off",
+    )  # fmt: skip
+    price_quantiles: tuple[float, float] = Field(
+        (0.1, 0.9), description="of the prices of a user's history, between which the band lies"
+    )
     pool: int = Field(
         100, ge=1, description="best-scored candidates from which a varied list is chosen"
     )
 
+    @field_validator("price_quantiles")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= value[0] <= value[1] <= 1:
+            raise ValueError("quantiles must ascend between 0 and 1, as [0.1, 0.9]")
+        return value
+
     @property
     def enabled(self) -> bool:
-        """Whether any rule is on."""
+        """Whether any rule is on that chooses an item by what stands above it."""
         return bool(self.mmr or self.category_cap or self.calibration)
 
     @property
     def by_category(self) -> bool:
         """Whether a rule is on that asks for categories."""
         return bool(self.category_cap or self.calibration)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The terms that the rules add to a score, in their order."""
+        banded = (price_band.TERM,) if self.price_band else ()
+        return (*banded, TERM) if self.enabled else banded
 
 
 def diversify(

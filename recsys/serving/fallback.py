@@ -38,10 +38,10 @@ def rows(recommender: Recommender, k: int) -> Rows:
 
 
 def weighted_terms(recommender: Recommender, listed: Rows) -> Floats:
-    """`[K, T]` weighted terms of the popular list; the similarity is 0, nothing is known."""
+    """`[K, T]` weighted terms of the popular list; what asks for a history is 0."""
     terms, weights = recommender.terms, np.asarray(recommender.reranker.weights)
-    weighted = np.zeros((len(listed), len(weights)))
-    weighted[:, 1:] = terms.values[listed] * weights[1:]
+    weighted = np.zeros((len(listed), len(recommender.names)))
+    weighted[:, 1 : len(weights)] = terms.values[listed] * weights[1:]
     return weighted
 
 

@@ -18,8 +18,10 @@ from recsys.data.histories import Histories
 from recsys.evaluation.lists import RowSets, row_sets
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import AHEAD, TwoTower
-from recsys.serving import candidates, index, reranking, vectors
+from recsys.serving import candidates, categories, diversity, index, price_band, reranking, vectors
 from recsys.serving.candidates import Candidates, CandidateSettings
+from recsys.serving.categories import ItemCategories
+from recsys.serving.diversity import DiversitySettings
 from recsys.serving.index import Index, IndexSettings
 from recsys.serving.reranking import ItemTerms, Ranked, Reranker, RerankSettings
 from recsys.settings import Section
@@ -38,6 +40,9 @@ class ListSettings(Section):
         CandidateSettings(), description="what reaches the reranker"
     )
     rerank: RerankSettings = Field(RerankSettings(), description="the terms of a list's score")
+    diversity: DiversitySettings = Field(
+        DiversitySettings(), description="rules that trade accuracy for variety"
+    )
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Shop:
         items, times: `[E]` rows and epoch seconds of all events, for popularity.
         created_seconds: `[N]` when items appeared, NaN where unknown.
         checksum: of the catalogue's vocabulary.
+        prices: `[N]`, NaN where unknown; None where no rule asks for them.
+        categories: of all items; None where no rule asks for them.
     """
 
     eligible: Mask
@@ -56,6 +63,8 @@ class Shop:
     times: Rows
     created_seconds: Floats
     checksum: str
+    prices: Floats | None = None
+    categories: ItemCategories | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,12 @@ class Recommender:
     reranker: Reranker
     at_seconds: float
     settings: ListSettings
+    shop: Shop
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the T terms of a score, in their order."""
+        return (*self.reranker.names, *self.settings.diversity.names)
 
     def candidates(
         self, histories: Histories, at_least: int = 0, moments: Rows | None = None
@@ -96,9 +111,28 @@ class Recommender:
             k: places per list.
             moments: as for `candidates`.
         """
+        return self.listed(self.candidates(histories, k, moments), histories, k)
+
+    def listed(self, found: Candidates, histories: Histories, k: int) -> Ranked:
+        """`[U, k]` lists from candidates that are already there: scored, then varied.
+
+        Raises:
+            InputFault: a rule asks for what the shop does not know of its items.
+        """
+        rules, shop = self.settings.diversity, self.shop
+        width = max(k, rules.pool) if rules.enabled else k
+        width = found.rows.shape[1] if rules.price_band else width  # it may lift the last of them
         temperature = self.model.temperature.item()
-        found = self.candidates(histories, k, moments)
-        return reranking.rerank(found, temperature, self.terms, self.reranker, k)
+        ranked = reranking.rerank(found, temperature, self.terms, self.reranker, width)
+        if rules.price_band:
+            logs = price_band.log_prices(shop.prices)
+            quantiles = rules.price_quantiles
+            ends = price_band.bands(histories.offsets, histories.items, logs, quantiles)
+            ranked = price_band.applied(ranked, ends, logs, rules.price_band)
+        taste = None
+        if rules.calibration and shop.categories is not None:
+            taste = categories.tastes(histories.offsets, histories.items, shop.categories)
+        return diversity.diversify(ranked, k, rules, self.item_vectors, shop.categories, taste)
 
 
 def prepare(
@@ -127,7 +161,7 @@ def prepare(
     placed = with_trend(every, model.temperature.item() * terms.offsets())[rows]
     built = index.build(placed, rows, shop.checksum, settings.index)
     exact = candidates.exact_twin(placed, built)
-    return Recommender(model, every, built, exact, terms, reranker, at_seconds, settings)
+    return Recommender(model, every, built, exact, terms, reranker, at_seconds, settings, shop)
 
 
 @torch.inference_mode()

@@ -96,7 +96,7 @@ def render(page: Page | Mapping[str, Any], limits: MediaLimits | None = None) ->
         course=report_figures.course(page.course),
         gates_failed=sum(gate.verdict == "fail" for gate in page.gates),
         coverage=_coverage(page.catalogue),
-        groups=GROUPS,
+        groups=_groups(page),
         examples=_examples(page, limits or MediaLimits()),
     )
 
@@ -105,7 +105,20 @@ GROUPS = {
     "similarity": "how near the item lies to what the user did",
     "popularity": "how much it is asked for lately",
     "freshness": "how new it is",
+    "price": "how far it costs more or less than what the user takes",
+    "diversity": "what it falls to make room for something else",
 }
+
+
+def _groups(page: Page) -> dict[str, str]:
+    """The groups of terms that the examples show."""
+    terms = {
+        name.split("_")[0]
+        for example in page.examples
+        for pick in example.picks
+        for name in pick.terms
+    }
+    return {name: meaning for name, meaning in GROUPS.items() if name in terms}
 
 
 def _examples(page: Page, limits: MediaLimits) -> list[dict[str, Any]]:

@@ -1,9 +1,10 @@
-"""What `evaluate` measures only when asked, on a tiny shop: lists that get older."""
+"""What a user may ask for on top, on a tiny shop: lists that get older, rules of variety."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from pipelines import cli, inputs, lessons, staleness, train
@@ -11,6 +12,7 @@ from pipelines.settings import Settings
 from recsys.data import splits
 from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
+from recsys.serving import release
 from recsys.settings import load
 
 TINY = ShopSettings(
@@ -87,3 +89,20 @@ def test_only_a_split_in_time_has_stale_lists(
         assert cli.invoke([command, *words]) == 0
     assert cli.invoke(["evaluate", "--stale", *words]) == 2
     assert "only a split in time" in capsys.readouterr().err
+
+
+def test_rules_of_variety_are_columns_of_a_night(
+    chosen: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = ["lists.diversity.mmr=0.6", "lists.diversity.price_band=0.5"]
+    night = told(["nightly", "--json", "nightly.k=8", *chosen, *rules], capsys)
+    lists = release.read_lists(Path(night["release"]))
+    terms = [name for name in lists.columns if name.startswith("term_")]
+    assert terms[-2:] == ["term_price_band", "term_diversity"]
+    sums = lists.select(pl.sum_horizontal(terms)).to_series()
+    assert (sums - lists["score"]).abs().max() < 1e-9
+    of_model = lists.filter(pl.col("source") == "model")
+    assert of_model["term_price_band"].min() < 0
+    assert of_model["term_diversity"].min() < 0
+    page = (Path(night["release"]) / "report.html").read_text()
+    assert "what it falls to make room" in page

@@ -34,7 +34,7 @@ def test_the_python_example(tmp_path: Path) -> None:
     exec(code.replace("configs/sample.toml", str(config)), names)
     ranked = names["ranked"]
     assert ranked.rows.shape[1] == 10
-    assert ranked.terms.shape == (*ranked.rows.shape, len(names["recommender"].reranker.names))
+    assert ranked.terms.shape == (*ranked.rows.shape, len(names["recommender"].names))
     assert (ranked.rows[:, 0] >= 0).all()
 
 

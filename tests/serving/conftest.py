@@ -12,6 +12,7 @@ from recsys.models.item_features import ItemFeatures
 from recsys.models.trend_terms import SCALE, TrendSettings
 from recsys.models.two_tower import AHEAD, ModelSettings
 from recsys.serving import recommend
+from recsys.serving.categories import categorised
 from recsys.serving.recommend import ListSettings, Recommender, Shop
 from recsys.serving.reranking import Reranker
 
@@ -50,6 +51,8 @@ def made() -> Made:
             np.full(len(rows), NOW - 3600, np.int64),
             np.full(items, np.nan),
             "checksum",
+            2.0 ** (np.arange(items) % 50),
+            categorised([["ab"[row % 2]] for row in range(items)]),
         )
         settings = settings or ListSettings()
         reranker = None

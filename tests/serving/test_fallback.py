@@ -56,7 +56,7 @@ def test_ranks_agree_with_scores_to_the_last_bit(made: Made) -> None:
         rows = fallback.rows(recommender, 40)
         ids = tuple(str(row) for row in range(40))
         weighted = fallback.weighted_terms(recommender, rows)
-        names = recommender.reranker.names
+        names = recommender.names
         frame = release.popular_frame(["u1", "u2"], rows, weighted, names, ids)
         assert release.problems(frame) == []
         terms = frame.select(f"term_{name}" for name in names).to_numpy().sum(axis=1)

@@ -8,6 +8,7 @@ import pytest
 
 from recsys.serving import fallback, vectors
 from recsys.serving.candidates import CandidateSettings
+from recsys.serving.diversity import DiversitySettings
 from recsys.serving.index import IndexSettings
 from recsys.serving.recommend import ListSettings, Recommender
 
@@ -131,3 +132,34 @@ def test_nothing_may_be_listed(made: Made) -> None:
     recommender = made(eligible=[False] * 10)
     assert listed(recommender, [[1]], 5) == [[]]
     assert fallback.rows(recommender, 3).tolist() == [-1, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("rules", "added"),
+    [
+        ({"mmr": 0.5}, ("diversity",)),
+        ({"category_cap": 1}, ("diversity",)),
+        ({"price_band": 2.0}, ("price_band",)),
+        ({"price_band": 2.0, "calibration": 0.3}, ("price_band", "diversity")),
+    ],
+)
+def test_rules_of_variety_add_their_terms(
+    made: Made, rules: dict[str, Any], added: tuple[str, ...]
+) -> None:
+    recommender = made(settings=ListSettings(diversity=DiversitySettings(**rules)))
+    assert recommender.names == ("similarity", "popularity_1d", "freshness_3d", *added)
+    ranked = recommender.lists(log_of([[4, 5], [0]]), 8)
+    assert ranked.terms.shape == (2, 8, 3 + len(added))
+    np.testing.assert_allclose(ranked.scores, ranked.terms.sum(axis=-1))
+    assert ranked.terms[..., 3:].min() < 0
+    assert set(ranked.rows[0]) == set(range(10)) - {4, 5}
+    popular = fallback.weighted_terms(recommender, fallback.rows(recommender, 3))
+    assert popular.shape == (3, 3 + len(added))
+
+
+def test_a_price_band_lifts_what_lies_below_the_cut(made: Made) -> None:
+    # item n costs 2^n: to who takes items 4 and 5, the nearest in price are 3 and 6
+    rules = DiversitySettings(price_band=1_000.0, price_quantiles=(0, 1))
+    recommender = made(settings=ListSettings(diversity=rules))
+    assert set(listed(recommender, [[4, 5]], 2)[0]) == {3, 6}
+    assert set(listed(recommender, [[4, 5]], 6)[0]) == {1, 2, 3, 6, 7, 8}
