@@ -392,3 +392,47 @@ def test_a_mapping_of_parquet_keeps_types(imported: Import, tmp_path: Path) -> N
     )
     assert table(out, "interactions")[0]["user_id"] == 1
     assert table(out, "items")[0] == {"item_id": 5, "category": ["a", "b"], "weight_kg": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["movielenz", "."], 2, "one of: movielens"),
+        (["movielens", "nowhere"], 3, "neither a folder nor a zip archive"),
+        (["movielens", "."], 3, "no MovieLens data set"),
+        (["h-and-m", "."], 3, "0 files are called articles.csv"),
+        (["mmrec", "."], 3, "0 files are called *.inter"),
+        (["amazon-reviews-2023", "."], 3, "no reviews"),
+        (["microlens", "."], 3, "0 files are called *_pairs.csv"),
+        (["mapping", "."], 2, "mapping.interactions.files"),
+    ],
+)
+def test_what_a_user_can_cause_is_one_error(
+    arguments: list[str],
+    code: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.txt").write_text("nothing of use")
+    assert cli.invoke(["import", *arguments, "out"]) == code
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.txt"]
+
+
+def test_a_mapping_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "log.csv").write_text("u,i,t\n1,2,1600000000\n")
+    start = ["import", "mapping", str(tmp_path), str(tmp_path / "out")]
+    named = "mapping.interactions.files=log.csv"
+    ids = 'mapping.interactions.columns={user_id="u",item_id="i",timestamp="t"}'
+    assert cli.invoke([*start, named]) == 2
+    assert "no column is named for user_id" in capsys.readouterr().err
+    assert cli.invoke([*start, named, ids]) == 3
+    assert "set mapping.interactions.time to a unit" in capsys.readouterr().err
+    assert cli.invoke([*start, named, ids, "mapping.interactions.time=s", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["files"][0]["kept"] == told["counts"]["interactions"] == 1

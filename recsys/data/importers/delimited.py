@@ -27,7 +27,7 @@ def header(origin: Origin, file: str, form: Delimited) -> list[str]:
     if form.header:
         return list(form.header)
     for block in blocks.blocks(origin, file, quoted=form.quoted):
-        return _fields(_text(block, form, file, 1), form)
+        return _fields(_text(block, form, file, 1), form, file)
     raise InputFault("the file is empty", where=file, fix="download it again")
 
 
@@ -44,7 +44,7 @@ def read(origin: Origin, file: str, form: Delimited, wanted: Sequence[str]) -> I
         if row == 1:
             csv_head.check_line_ends(block, file)
         if not names:
-            names = _fields(text, form)
+            names = _fields(text, form, file)
             text = text[_row_end(text, form) :]
             row += 1
         check_names(names, wanted, file)
@@ -79,11 +79,14 @@ def _row_end(text: str, form: Delimited) -> int:
     return len(text.encode()[: int(ends[0]) + 1].decode()) if len(ends) else len(text)
 
 
-def _fields(text: str, form: Delimited) -> list[str]:
+def _fields(text: str, form: Delimited, file: str) -> list[str]:
     first = text[: _row_end(text, form)].rstrip("\r\n")
-    if form.quoted:
+    if not form.quoted:
+        return first.split(form.separator)
+    try:
         return next(csv.reader([first], delimiter=form.separator), [])
-    return first.split(form.separator)
+    except csv.Error as error:
+        raise _broken(file, 1, str(error)) from None
 
 
 def check_names(names: Sequence[str], wanted: Sequence[str], file: str) -> None:

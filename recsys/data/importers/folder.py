@@ -12,6 +12,7 @@ from typing import Any
 from recsys import durable
 from recsys.data.importers.origin import Origin
 from recsys.errors import InputFault, ResourceFault
+from recsys.progress import track
 
 SETTINGS = "settings.toml"
 LOCK = ".lock"
@@ -65,7 +66,7 @@ def place(origin: Origin, media: Mapping[str, str], folder: Path) -> int:
         InputFault: a file leads out of the origin.
     """
     copied = 0
-    for name, target in sorted(media.items()):
+    for name, target in track(sorted(media.items()), "media", len(media)):
         path = folder / target
         path.parent.mkdir(parents=True, exist_ok=True)
         source = origin.location(name)

@@ -80,27 +80,27 @@ class Origin:
     def folder(self, *patterns: str) -> dict[str, str]:
         """`stem -> name` of the files of the first folder that fits, one level of folders deep.
 
-        Hidden files and whatever leads out of the data set are passed over.
+        Hidden files, odd names and whatever leads out of the data set are passed over.
         """
         if self.packed:
             return {}
         folders = sorted(path for path in self.path.iterdir() if path.is_dir())
         for pattern in patterns:
             for folder in (path for path in folders if fnmatch.fnmatch(path.name, pattern)):
-                return {path.stem: str(path.relative_to(self.path)) for path in self._media(folder)}
+                return {Path(name).stem: name for name in self._media(folder)}
         return {}
 
-    def _media(self, folder: Path) -> Iterator[Path]:
-        if folder.is_symlink():
-            return
-        for path in sorted(folder.iterdir()):
-            if path.name.startswith(".") or path.is_symlink():
+    def _media(self, folder: Path) -> Iterator[str]:
+        inner = (path for path in sorted(folder.iterdir()) if path.is_dir())
+        for place in (folder, *inner):
+            if place.is_symlink():
                 continue
-            if path.is_file():
-                yield path
-            elif path.is_dir():
-                inner = sorted(path.iterdir())
-                yield from (p for p in inner if p.is_file() and not p.is_symlink())
+            for path in sorted(place.iterdir()):
+                name = path.relative_to(self.path).as_posix()
+                if not path.name.startswith(".") and isinstance(
+                    media_paths.resolve(self.path, name), Path
+                ):
+                    yield name
 
     def pieces(self, name: str, size: int) -> Iterator[bytes]:
         """The content of a file, decompressed, in pieces of `size` bytes.
