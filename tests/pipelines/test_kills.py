@@ -6,6 +6,7 @@ Slow: `make faults` runs it, the default tests leave it out.
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,12 +70,33 @@ def result(work: Path, command: str) -> Any:
             return folder.name, manifest["content"]
 
 
+def live(work: Path) -> str | None:
+    """Name of the live release, every file of it checked; None before the first."""
+    if not artefacts.exists(work / "releases"):
+        return None
+    return artefacts.current(work / "releases", "release")[0].name
+
+
+def begin_again(work: Path, before: Path) -> None:
+    """Back to where the command started: only the release of the night before, if any."""
+    for name in ("embeddings", "models", "checkpoints", "releases"):
+        shutil.rmtree(work / name, ignore_errors=True)
+    if before.exists():
+        shutil.copytree(before, work / "releases")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["encode", "train", "nightly"])
 def test_killed_at_random_moments(shop: Path, tmp_path: Path, command: str) -> None:
-    clean, work = tmp_path / "clean", tmp_path / "work"
-    for place in (clean, work) if command != "nightly" else ():
-        finished(shop, place, "ingest")
+    clean, work, before = tmp_path / "clean", tmp_path / "work", tmp_path / "before"
+    prepare = ("nightly", "--date", "2026-10-28") if command == "nightly" else ("ingest",)
+    for place in (clean, work):
+        finished(shop, place, *prepare)
+    if command == "nightly":
+        shutil.copytree(work / "releases", before)
+    for place in (clean, work):
+        begin_again(place, before)
+    yesterday = live(work)
     begin = time.monotonic()
     finished(shop, clean, command)
     seconds = time.monotonic() - begin
@@ -87,9 +109,9 @@ def test_killed_at_random_moments(shop: Path, tmp_path: Path, command: str) -> N
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             killed += 1
+            assert live(work) in (yesterday, live(clean))
         else:  # it was done before the kill: begin again from the start
             assert result(work, command) == wanted
-            for name in ("embeddings", "models", "checkpoints", "releases"):
-                subprocess.run(["rm", "-rf", str(work / name)], check=True)
+            begin_again(work, before)
     finished(shop, work, *resuming(work, command))
     assert result(work, command) == wanted
