@@ -1,6 +1,7 @@
 """Does content pay: the same lists with modalities hidden, or from models trained without them.
 
-Called by `evaluate`: `--without NAME` hides one, `--ablate` each one, all others, and all content.
+Called by `evaluate`: `--without NAME` hides one, `--only NAME` all others, `--ablate` does both for
+each modality.
 """
 
 import math
@@ -28,11 +29,13 @@ class Ablation:
 
     Attributes:
         without: modalities to hide, each by itself; `id` hides the ids.
+        only: modalities to show, each by itself.
         every: hides each modality by itself, and shows each by itself.
         retrain: trains anew for each, instead of hiding from the trained model.
     """
 
     without: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     every: bool = False
     retrain: bool = False
 
@@ -44,14 +47,14 @@ def variants(features: ItemFeatures, asked: Ablation) -> dict[str, ItemFeatures]
         UsageFault: there is no such modality.
     """
     names = (*features.names, ID)
-    for name in asked.without:
-        if name not in names:
+    for option, chosen in (("--without", asked.without), ("--only", asked.only)):
+        for name in set(chosen) - set(names):
             raise UsageFault(
-                "no such modality", value=name, where="--without", fix=f"one of {', '.join(names)}"
+                "no such modality", value=name, where=option, fix=f"one of {', '.join(names)}"
             )
     hidden = names if asked.every else asked.without
     found = {f"without {name}": _shown(features, set(names) - {name}) for name in hidden}
-    alone = names if asked.every and len(names) > 1 else ()
+    alone = names if asked.every and len(names) > 1 else asked.only
     return found | {f"only {name}": _shown(features, {name}) for name in alone}
 
 

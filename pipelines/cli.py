@@ -42,6 +42,10 @@ Without = Annotated[
     list[str] | None,
     typer.Option("--without", help="Also score with this modality hidden; repeat for more."),
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Also score with nothing but this modality, such as id."),
+]
 Ablate = Annotated[
     bool, typer.Option("--ablate", help="Hide each modality, and show each alone: what pays?")
 ]
@@ -50,6 +54,9 @@ Retrain = Annotated[
 ]
 Stale = Annotated[
     bool, typer.Option("--stale", help="Recall of the same lists hours and days later.")
+]
+TradeOff = Annotated[
+    bool, typer.Option("--trade-off", help="What variety costs: rules tried on validation.")
 ]
 
 _current_run = ""
@@ -148,22 +155,24 @@ def tune(
 
 
 @app.command(epilog="Example: `recsys evaluate --config configs/sample.toml --ablate`")
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
     config: Config = None,
     overrides: Overrides = None,
     as_json: Json = False,
     without: Without = None,
+    only: Only = None,
     ablate: Ablate = False,
     retrain: Retrain = False,
     stale: Stale = False,
+    trade_off: TradeOff = False,
 ) -> None:
     """Measures recall_at_k and more on the test window, beside baselines, with intervals."""
     from pipelines import evaluate as stage
     from pipelines.ablation import Ablation
 
     chosen = _settings(config, overrides)
-    asked = Ablation(tuple(without or ()), ablate, retrain)
-    extras = stage.Extras(stale)
+    asked = Ablation(tuple(without or ()), tuple(only or ()), ablate, retrain)
+    extras = stage.Extras(stale, trade_off)
     _stage("evaluate", chosen, as_json, lambda run: stage.run(chosen, run, asked, extras))
 
 

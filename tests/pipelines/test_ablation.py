@@ -29,6 +29,7 @@ def test_golden_variants() -> None:
         "only id": [[0, 0, 1], [0, 0, 1], [0, 0, 0]],
     }
     assert list(ablation.variants(features(), Ablation(("image",)))) == ["without image"]
+    assert list(ablation.variants(features(), Ablation(only=("id",)))) == ["only id"]
     assert ablation.variants(features(), Ablation()) == {}
 
 
