@@ -44,13 +44,13 @@ def recommender(
 def lists(recommender: Recommender, asked: Question, k: int) -> Rows:
     """`[U, k]` lists as they would be published: users without history get the popular ones."""
     known = recommender.lists(asked.known, k, asked.moments).rows
-    return _with_popular(recommender, known, asked, k)
+    return with_popular(recommender, known, asked, k)
 
 
 def model_alone(recommender: Recommender, asked: Question, k: int) -> Rows:
     """`[U, k]` lists as the model scores; users without history get the popular ones."""
     known = recommender.candidates(asked.known, moments=asked.moments).rows[:, :k]
-    return _with_popular(recommender, known, asked, k)
+    return with_popular(recommender, known, asked, k)
 
 
 def baselines(
@@ -71,6 +71,7 @@ def baselines(
     }
 
 
-def _with_popular(recommender: Recommender, known: Rows, asked: Question, k: int) -> Rows:
+def with_popular(recommender: Recommender, known: Rows, asked: Question, k: int) -> Rows:
+    """Lists of the known, then the popular list for each user without history."""
     popular = np.tile(fallback.rows(recommender, k), (len(asked.new), 1))
     return np.concatenate([known, popular])

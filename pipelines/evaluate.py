@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines import ablation as ablations
-from pipelines import answers, catch_up, encode, inputs, lessons, staleness, train
+from pipelines import answers, catch_up, encode, inputs, lessons, staleness, trade_off, train
 from pipelines.ablation import Ablation
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
@@ -39,9 +39,11 @@ class Extras:
 
     Attributes:
         stale: what lists are worth as they get older.
+        trade_off: what variety costs, on the validation window.
     """
 
     stale: bool = False
+    trade_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,10 @@ def measure(
         aged = staleness.measure(settings, found, split, model, asked, made)
         more["staleness"] = staleness.as_dict(aged, settings, split)
         texts.append(staleness.as_text(aged, settings, split))
+    if extras.trade_off:
+        varied, tried = trade_off.measure(settings, found, split, model)
+        more["trade_off"] = trade_off.as_dict(varied, tried, settings)
+        texts.append(trade_off.as_text(varied, settings))
     folder = _publish(settings, found, model, {"facts": facts, **table.to_dict(), **more})
     return Measured(folder, table, facts, more, tuple(texts))
 

@@ -7,11 +7,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines import cli, inputs, lessons, staleness, train
+from pipelines import answers, cli, inputs, lessons, staleness, trade_off, train
 from pipelines.settings import Settings
 from recsys.data import splits
 from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
+from recsys.evaluation.metrics import match, recall_at_k
 from recsys.serving import release
 from recsys.settings import load
 
@@ -89,6 +90,33 @@ def test_only_a_split_in_time_has_stale_lists(
         assert cli.invoke([command, *words]) == 0
     assert cli.invoke(["evaluate", "--stale", *words]) == 2
     assert "only a split in time" in capsys.readouterr().err
+
+
+def test_what_variety_costs(chosen: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    rules = ["lists.diversity.mmr=0.7", "lists.diversity.category_cap=1"]
+    found = told(["evaluate", "--trade-off", "--json", *chosen, *rules], capsys)["trade_off"]
+    rows = {(row["system"], row["metric"]): row for row in found["rows"]}
+    systems = {variant["system"]: variant["rule"] for variant in found["variants"]}
+    assert systems["as set"] == ""
+    assert systems["without mmr"] == "mmr"
+    assert {system for system, _ in rows} == set(systems)
+    assert found["k"] == 5
+    assert rows["as set", "diversity_at_5"]["mean"] > rows["without mmr", "diversity_at_5"]["mean"]
+    assert rows["without mmr", "recall_at_5"]["difference"] is not None
+
+
+def test_the_trade_off_is_that_of_the_validation_window(chosen: list[str]) -> None:
+    settings = load(Settings, None, chosen)
+    found, model = inputs.load(settings), train.load(settings)
+    split = found.split(settings)
+    table, _ = trade_off.measure(settings, found, split, model)
+    asked = lessons.question(settings, found, split, splits.VALIDATION)
+    past = split.window(splits.VALIDATION).history
+    recommender = answers.recommender(settings, found, model, past, asked.at_seconds)
+    lists = answers.lists(recommender, asked, 5)
+    expected = recall_at_k(match(lists, asked.wanted()), 5)
+    assert table.users == len(asked.everyone())
+    assert table.mean("as set", "recall_at_5") == pytest.approx(expected.mean())
 
 
 def test_rules_of_variety_are_columns_of_a_night(
