@@ -111,6 +111,11 @@ def test_a_file_of_another_kind_is_one_clear_error(tmp_path: Path, data: bytes, 
     assert caught.value.fix
 
 
+def test_an_empty_file_without_a_header_is_refused_too(tmp_path: Path) -> None:
+    with pytest.raises(InputFault, match="empty"):
+        read(tmp_path, b"", Delimited(header=("a",)))
+
+
 def test_bad_json_lines_cost_themselves_alone(tmp_path: Path) -> None:
     lines = [b'{"a": "x", "n": 1}', b"{bad", b"[1]", b"", b'{"n": "x"}', b'{"zz": {}}']
     (tmp_path / "f.jsonl").write_bytes(b"\n".join(lines) + b'\n{"a": "torn')
@@ -244,13 +249,13 @@ def test_a_killed_import_leaves_nothing_and_the_next_one_cleans_up(
 def test_parts_of_one_table_must_agree(tmp_path: Path) -> None:
     one = {"u": [1], "i": [1], "t": [1_600_000_000]}
     pl.DataFrame(one).write_parquet(tmp_path / "1.parquet")
-    pl.DataFrame({**one, "u": ["x"]}).write_parquet(tmp_path / "2.parquet")
+    pl.DataFrame({**one, "i": ["x"]}).write_parquet(tmp_path / "2.parquet")
     made = (
         columns.text_id("user_id", "u"), columns.text_id("item_id", "i"), columns.moment("t", "s"),
     )  # fmt: skip
     found = origin.opened(tmp_path)
     tables = tuple(Table("interactions", name, ParquetFile(), made) for name in found.names)
-    with pytest.raises(InputFault, match="'user_id' is String here and Int64 before"):
+    with pytest.raises(InputFault, match="'item_id' is String here and Int64 before"):
         importing.carry_out(Plan(tables), found, tmp_path / "out", "mapping", DataSettings())
 
 

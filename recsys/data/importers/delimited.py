@@ -55,7 +55,7 @@ def read(origin: Origin, file: str, form: Delimited, wanted: Sequence[str]) -> I
                 chunk, rows = _plain(text, names, row, form)
             yield chunk
             row += rows
-    if not names:
+    if row == 1:
         raise InputFault("the file is empty", where=file, fix="download it again")
 
 

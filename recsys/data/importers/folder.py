@@ -27,7 +27,7 @@ def appearing(out: Path) -> Iterator[Path]:
     Raises:
         InputFault: `out` is there already.
         LockFault: another import writes there.
-        ResourceFault: the disk is full or not writable.
+        ResourceFault: the disk is full, or a file may not be read or written.
     """
     if out.exists() or out.is_symlink():
         raise InputFault(
@@ -50,8 +50,8 @@ def appearing(out: Path) -> Iterator[Path]:
                 raise
     except OSError as error:
         raise ResourceFault(
-            f"the dataset folder cannot be written: {error.strerror}",
-            value=str(error.filename or out), where="OUT",
+            f"the import cannot go on: {error.strerror}",
+            value=str(error.filename or out), where=str(out),
             fix="free space or mend the permissions, then run the same command again",
         ) from error  # fmt: skip
 

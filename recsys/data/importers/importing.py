@@ -80,23 +80,26 @@ class _Made:
     ids: pl.Series | None = None  # of items or users: all; of interactions: the items seen
     schema: dict[str, pl.DataType] = field(default_factory=dict)
 
-    def write(self, frame: pl.DataFrame, file: str) -> None:
-        """Adds rows.
+    def agree(self, frame: pl.DataFrame, file: str) -> None:
+        """Refuses rows whose columns are not those of the rows before.
 
         Raises:
-            InputFault: the columns are not those of the rows before.
+            InputFault: names the column.
         """
         found = dict(frame.schema)
-        if self.schema and found != self.schema:
+        self.schema = self.schema or found
+        if found != self.schema:
             name = next(n for n in (*found, *self.schema) if found.get(n) != self.schema.get(n))
             raise InputFault(
                 f"parts of one table differ: {name!r} is {found.get(name)} here and "
                 f"{self.schema.get(name)} before",
                 where=file, fix="write all parts with the same columns and types",
             )  # fmt: skip
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Adds rows."""
         table = frame.to_arrow()
         if self.writer is None:
-            self.schema = found
             self.writer = pq.ParquetWriter(self.path, table.schema, compression="zstd")
         self.writer.write_table(table.cast(pa.schema(self.writer.schema)))
         self.rows += frame.height
@@ -129,6 +132,7 @@ def _add(table: Table, origin: Origin, made: _Made, data: DataSettings) -> list[
             beside.append(other)
     name = IDS.get(table.name)
     for found in typed.read(table, origin, account):
+        made.agree(found, table.file)
         if name:
             frame = typed.first_of_each(found, name, made.ids, account)
             made.remember(frame[name])
@@ -139,7 +143,7 @@ def _add(table: Table, origin: Origin, made: _Made, data: DataSettings) -> list[
                 fresh if made.ids is None else fresh.filter(~fresh.is_in(made.ids.implode()))
             )
         account.kept += frame.height
-        made.write(typed.joined(frame, table, beside).drop(ROW), table.file)
+        made.write(typed.joined(frame, table, beside).drop(ROW))
     for one in accounts:
         one.check(data.quarantine_fail)
     return accounts
