@@ -25,14 +25,14 @@ FIRST = TIME_BUCKETS  # the gap bucket of a history's first event
 class UserTowerSettings(Section):
     """How a history becomes a user vector."""
 
-    kind: Literal["transformer", "attention", "mean"] = Field(
+    kind: Literal["transformer", "gru", "attention", "mean"] = Field(
         default="transformer",
-        description="transformer blocks, one attention pooling, or a running mean",
+        description="transformer blocks, a GRU, one attention pooling, or a running mean",
     )
     max_length: int = Field(
         default=200, ge=1, le=10_000, description="events of a history that are read"
     )
-    blocks: int = Field(default=2, ge=1, le=48, description="transformer blocks")
+    blocks: int = Field(default=2, ge=1, le=48, description="transformer blocks, or GRU layers")
     heads: int = Field(default=2, ge=1, le=64, description="attention heads; they divide the width")
     expansion: float = Field(
         default=4.0,
@@ -49,8 +49,8 @@ class UserTowerSettings(Section):
     )
     long_term: bool = Field(
         default=True,
-        description="kind transformer: adds the mean of the history so far to each state, so that "
-        "lasting tastes need not be learned through attention",
+        description="kinds transformer and gru: adds the mean of the history so far to each state, "
+        "so that lasting tastes need not be learned through attention",
     )
     request_time: bool = Field(
         default=False,
@@ -95,7 +95,9 @@ class EventInputs(nn.Module):
 
 
 class UserTower(nn.Module):
-    """One of three kinds behind one contract; see the module's text.
+    """One of four kinds behind one contract; see the module's text.
+
+    The GRU is that of Cho et al. (2014), over histories as in GRU4Rec (Hidasi et al., 2016).
 
     Args:
         settings: of the tower.
@@ -117,14 +119,19 @@ class UserTower(nn.Module):
                     )
                     for _ in range(settings.blocks)
                 )
-                if settings.long_term:
-                    self.output = near_identity(width)
-                    self.recent = nn.Parameter(torch.full((width,), 0.2))
+            case "gru":
+                between = settings.dropout if settings.blocks > 1 else 0.0
+                self.recurrent = nn.GRU(
+                    width, width, settings.blocks, batch_first=True, dropout=between
+                )
             case "attention":
                 self.pooling = CausalAttention(width, settings.heads, biased=biased)
                 self.pooling_norm = nn.LayerNorm(width)
             case "mean":
                 self.output = near_identity(width)
+        if self._adds_mean():
+            self.output = near_identity(width)
+            self.recent = nn.Parameter(torch.full((width,), 0.2))
 
     def forward(self, items: Tensor, events: Tensor, ages: Tensor, mask: Tensor) -> Tensor:
         """States `[B, L, D]`; those of padding mean nothing.
@@ -144,15 +151,20 @@ class UserTower(nn.Module):
                 times, distances = self._biases(ages, asked)
                 for block in self.blocks:
                     states = block(states, times, distances)
-                if self.settings.long_term:
-                    states = self.recent * states + self.output(running_mean(inputs, 1.0))
+            case "gru":
+                states, _ = self.recurrent(inputs)
             case "attention":
                 pooled = self.pooling(self.pooling_norm(inputs), *self._biases(ages, asked))
                 states = inputs + pooled
             case "mean":
                 states = self.output(running_mean(inputs, self.settings.decay))
+        if self._adds_mean():
+            states = self.recent * states + self.output(running_mean(inputs, 1.0))
         vectors: Tensor = self.norm(states)
         return vectors
+
+    def _adds_mean(self) -> bool:
+        return self.settings.long_term and self.settings.kind in ("transformer", "gru")
 
     def _biases(self, ages: Tensor, asked: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         if not self.settings.attention_bias:

@@ -10,7 +10,7 @@ from recsys.models import user_tower
 from recsys.models.user_tower import UserTower, UserTowerSettings
 
 B, L, D = 3, 6, 8
-KINDS = ["transformer", "attention", "mean"]
+KINDS = ["transformer", "gru", "attention", "mean"]
 
 
 def built(kind: str, **changes: object) -> UserTower:
@@ -123,6 +123,32 @@ def test_request_time_reads_the_moment_of_the_request_and_nothing_else_of_the_fu
     later_end = tower(items, events, ages + 10**6, mask)
     torch.testing.assert_close(later_end[0, :-1], before[0, :-1])
     assert not torch.allclose(later_end[0, -1], before[0, -1])
+
+
+def test_gru_equals_a_loop() -> None:
+    tower = built("gru", blocks=1, long_term=False)
+    items, events, ages, mask = batch()
+    inputs = tower.inputs(items, events, ages, None)
+    gru = tower.recurrent
+    state = torch.zeros(B, D)
+    for place in range(L):
+        new = inputs[:, place] @ gru.weight_ih_l0.T + gru.bias_ih_l0
+        old = state @ gru.weight_hh_l0.T + gru.bias_hh_l0
+        reset, update = (new + old)[:, : 2 * D].sigmoid().chunk(2, dim=1)
+        proposal = (new[:, 2 * D :] + reset * old[:, 2 * D :]).tanh()
+        state = update * state + (1 - update) * proposal
+        expected = tower.norm(state)
+        torch.testing.assert_close(tower(items, events, ages, mask)[:, place], expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bfloat16_is_close_to_float32(kind: str) -> None:
+    tower = built(kind)
+    expected = tower(*batch())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = tower(*batch())
+    # bfloat16 has 8 bits: each layer errs by about 2^-8 of the numbers added up
+    assert (found.float() - expected).norm() < 0.03 * expected.norm()
 
 
 def test_golden_request_ages() -> None:
