@@ -105,7 +105,7 @@ def as_dict(table: EvaluationTable, settings: Settings, split: Split) -> dict[st
         {"segment": span.name, "from_hours": span.from_hours, "to_hours": span.to_hours}
         for span in spans(settings, split)
     ]
-    return {"spans": every, **table.to_dict()}
+    return {"k": settings.evaluation.ks[0], "spans": every, **table.to_dict()}
 
 
 def _fresh(

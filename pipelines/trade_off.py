@@ -69,4 +69,6 @@ def as_text(table: EvaluationTable, settings: Settings) -> str:
 def as_dict(table: EvaluationTable, tried: list[Variant], settings: Settings) -> dict[str, Any]:
     """For `table.json`: what each variant changes, and the table's rows."""
     changed = [{"system": v.name, "rule": v.rule, "value": v.value} for v in tried]
-    return {"k": settings.evaluation.ks[0], "variants": changed, **table.to_dict()}
+    now = trade_off.as_set(tried[0].recommender)
+    k = settings.evaluation.ks[0]
+    return {"k": k, "as_set": now, "variants": changed, **table.to_dict()}

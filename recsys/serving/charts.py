@@ -85,7 +85,7 @@ def bars(rows: Sequence[Bar], label: str) -> str:
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(label)
-        return _address(figure)
+        return address(figure)
 
 
 def pairs(rows: Sequence[Pair], label: str, names: tuple[str, str]) -> str:
@@ -121,7 +121,7 @@ def pairs(rows: Sequence[Pair], label: str, names: tuple[str, str]) -> str:
         axes.set_xlim(-0.02 * (max(edges) or 1.0), (max(edges) or 1.0) * 1.05)
         axes.set_xlabel(label)
         figure.legend(loc="outside upper left", ncols=2, fontsize=9, handletextpad=0.2)
-        return _address(figure)
+        return address(figure)
 
 
 def training(losses: Sequence[float], validation: Sequence[float], best: int, label: str) -> str:
@@ -153,7 +153,7 @@ def training(losses: Sequence[float], validation: Sequence[float], best: int, la
         lower.set_ylabel(label)
         lower.set_xlabel("epoch")
         lower.xaxis.get_major_locator().set_params(integer=True)
-        return _address(figure)
+        return address(figure)
 
 
 def _reach(bar: Bar) -> tuple[float, ...]:
@@ -177,7 +177,8 @@ def _intervals(axes: Any, rows: Sequence[Bar], places: Sequence[float], colour: 
         )  # fmt: skip
 
 
-def _address(figure: Figure) -> str:
+def address(figure: Figure) -> str:
+    """A figure as the `data:` address of its SVG."""
     stream = io.BytesIO()
     plain = {"Date": None, "Creator": None}  # a time would make equal inputs unequal bytes
     figure.savefig(stream, format="svg", transparent=True, metadata=plain)

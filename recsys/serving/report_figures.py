@@ -84,7 +84,7 @@ def metrics(evaluation: Mapping[str, Any]) -> dict[str, Any]:
                 "system": system,
                 "ours": system in OURS,
                 "cells": [table.get((system, name)) for name in names],
-                "difference": _difference(table[system, recall]),
+                "difference": difference(table[system, recall]),
             }
             for system in systems
         ],
@@ -192,7 +192,7 @@ def _is_baseline(system: str) -> bool:
     return system not in OURS and not _is_ablation(system)
 
 
-def _difference(row: Row) -> dict[str, Any] | None:
+def difference(row: Row) -> dict[str, Any] | None:
     """Minus what the published lists reach, and whether its interval excludes 0."""
     if row.get("difference") is None:
         return None
@@ -203,12 +203,12 @@ def _difference(row: Row) -> dict[str, Any] | None:
 
 def _verdict(best: Row | None) -> str:
     """What the paired difference to the best baseline says of the lists: better, worse, even."""
-    difference = _difference(best) if best else None
-    if difference is None:
+    found = difference(best) if best else None
+    if found is None:
         return ""
-    if not difference["clear"]:
+    if not found["clear"]:
         return "even"
-    return "better" if difference["mean"] < 0 else "worse"
+    return "better" if found["mean"] < 0 else "worse"
 
 
 def _is_ablation(system: str) -> bool:

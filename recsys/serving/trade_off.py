@@ -66,6 +66,12 @@ def variants(recommender: Recommender) -> list[Variant]:
     return [*found, _scaled(recommender, ALONE, 0.0, others)] if any(others) else found
 
 
+def as_set(recommender: Recommender) -> dict[str, float]:
+    """The strength of everything that is varied, as it is set; the fitted popularity is 1."""
+    known = recommender.settings.diversity
+    return {rule: float(getattr(known, rule)) for rule in STRENGTHS} | {POPULARITY: 1.0}
+
+
 def rules(shop: Shop) -> tuple[str, ...]:
     """The rules of `diversity` for which the shop knows enough of its items."""
     without: tuple[str, ...] = ()

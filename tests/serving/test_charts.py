@@ -7,8 +7,9 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import pytest
 
-from recsys.serving import charts
+from recsys.serving import charts, line_charts
 from recsys.serving.charts import Bar, Pair
+from recsys.serving.line_charts import Line
 
 BARS = [
     Bar("ours", 0.2, 0.1, 0.3, charts.BLUE),
@@ -21,6 +22,15 @@ CHARTS = {
         [Pair("new", BARS[0], BARS[1]), Pair("old", BARS[1], None)], "recall", ("a", "b")
     ),
     "training": lambda: charts.training([3.0, 2.0], [0.1, 0.2], 1, "recall"),
+    "lines": lambda: line_charts.lines(
+        [
+            Line("<ours> $\\bad$", (12.0, 36.0), (0.2, 0.1), charts.BLUE, ((0.1, 0.3), (0.1, 0.2))),
+            Line("a point", (20.0,), (0.0,), charts.INK, marker="*"),
+        ],
+        "hours",
+        "recall",
+        (0, 24, 48),
+    ),
     "one epoch": lambda: charts.training([3.0], [0.1], 0, "recall"),
 }
 

@@ -1,0 +1,113 @@
+"""The report's curves: what lists are worth as they get older, and what variety costs.
+
+Reads the `staleness` and `trade_off` parts of an evaluation's table.json, which are there where
+they were asked for; called by `report`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recsys.serving import charts, line_charts
+from recsys.serving.line_charts import Line
+from recsys.serving.report_figures import difference
+
+AS_SET = "as set"
+COLOURS = {
+    "mmr": charts.BLUE,
+    "category_cap": charts.ORANGE,
+    "calibration": charts.GREEN,
+    "price_band": charts.VERMILION,
+    "popularity": charts.GREY,
+    "similarity alone": charts.SKY,
+}
+Row = Mapping[str, Any]
+Point = tuple[str, float, list[float]]
+
+
+def staleness(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Recall by age of the lists, as made and made anew; {} where it was not measured."""
+    part = evaluation.get("staleness")
+    if not part:
+        return {}
+    table = {(row["system"], row["metric"]): row for row in part["rows"]}
+    rows = []
+    for span in part["spans"]:
+        metric = f"recall_at_{part['k']}/{span['segment']}"
+        stale, fresh = table["stale", metric], table["fresh", metric]
+        if stale["mean"] is not None and fresh["mean"] is not None:
+            rows.append({**span, "stale": stale, "fresh": fresh, "difference": difference(fresh)})
+    if not rows:
+        return {}
+    middles = tuple((row["from_hours"] + row["to_hours"]) / 2 for row in rows)
+    drawn = [
+        _aged("lists as made", [row["stale"] for row in rows], middles, charts.BLUE),
+        _aged("made anew each time", [row["fresh"] for row in rows], middles, charts.GREEN),
+    ]
+    ticks = [rows[0]["from_hours"], *(row["to_hours"] for row in rows)]
+    label = f"recall_at_{part['k']}"
+    chart = line_charts.lines(drawn, "hours since the lists were made", label, ticks)
+    return {"k": part["k"], "rows": rows, "chart": chart}
+
+
+def trade_off(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Accuracy against coverage and novelty of every variant; {} where it was not measured."""
+    part = evaluation.get("trade_off")
+    if not part:
+        return {}
+    k = part["k"]
+    table = {(row["system"], row["metric"]): row for row in part["rows"]}
+    names = [f"{name}_at_{k}" for name in ("recall", "coverage", "novelty", "diversity")]
+    rows = [
+        {
+            "label": variant["system"],
+            "main": variant["system"] == AS_SET,
+            "cells": [table.get((variant["system"], name)) for name in names],
+            "difference": difference(table[variant["system"], names[0]]),
+        }
+        for variant in part["variants"]
+    ]
+    points = [
+        (variant["rule"], variant["value"], [cell["mean"] for cell in row["cells"][:3]])
+        for variant, row in zip(part["variants"], rows, strict=True)
+        if all(cell and cell["mean"] is not None for cell in row["cells"][:3])
+    ]
+    if not points:
+        return {}
+    drawn = {
+        names[at]: line_charts.lines(_curves(points, part["as_set"], at), names[at], names[0])
+        for at in (1, 2)
+    }
+    return {"k": k, "names": names, "rows": rows, "charts": drawn}
+
+
+def _aged(label: str, rows: Sequence[Row], middles: tuple[float, ...], colour: str) -> Line:
+    bounds = tuple((row["low"], row["high"]) for row in rows)
+    known = all(low is not None and high is not None for low, high in bounds)
+    values = tuple(row["mean"] for row in rows)
+    return Line(label, middles, values, colour, bounds if known else ())
+
+
+def _curves(points: Sequence[Point], as_set: Mapping[str, float], at: int) -> list[Line]:
+    """A line a rule through the lists as set, from weak to strong, and a star for these."""
+    every: dict[str, list[tuple[float, list[float]]]] = {}
+    for rule, value, means in points:
+        every.setdefault(rule, []).append((value, means))
+    own = [means for _, means in every.pop("", [])]
+    drawn = []
+    for rule, found in every.items():
+        joined = found + [(as_set[rule], means) for means in own if rule in as_set]
+        strengths = [_strength(rule, value) for value, _ in joined]
+        order = sorted(range(len(joined)), key=strengths.__getitem__)
+        drawn.append(_line(rule, [joined[place][1] for place in order], at))
+    return [*drawn, *(_line(AS_SET, [means], at) for means in own)]
+
+
+def _strength(rule: str, value: float) -> float:
+    """What orders the points of a rule: a smaller cap is a stronger one, but none the weakest."""
+    return 1 / value if rule == "category_cap" and value else value
+
+
+def _line(rule: str, means: Sequence[list[float]], at: int) -> Line:
+    xs, ys = tuple(mean[at] for mean in means), tuple(mean[0] for mean in means)
+    marker = "*" if rule == AS_SET else "o"
+    return Line(rule.replace("_", " "), xs, ys, COLOURS.get(rule, charts.INK), marker=marker)
