@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.runs import Run
 from pipelines.settings import Settings
-from recsys.data import catalogue, faults, interactions, summary
+from recsys.data import catalogue, erasure, faults, interactions, summary
 
 
 def run(settings: Settings, run: Run) -> dict[str, Any]:
@@ -21,8 +21,9 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
     data = settings.data.model_copy(update=lifted)
     shop = settings.catalogue.model_copy(update={"media_fail": 1.0})
     with run.timed("check"):
-        found = catalogue.read(data, shop, Path(data.folder))
-        log = interactions.ingest(data, found.items["item_id"], time.time())
+        erased = erasure.read(settings.root)
+        found = catalogue.read(data, shop, Path(data.folder), erased)
+        log = interactions.ingest(data, found.items["item_id"], time.time(), erased)
         audit = summary.audit(log.frame, found.items)
     lines = ["rows"]
     lines += [

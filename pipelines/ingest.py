@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts, durable
-from recsys.data import buckets, catalogue, interactions, tables
+from recsys.data import buckets, catalogue, erasure, interactions, tables
 from recsys.data.interactions import FATES
 from recsys.errors import InputFault
 from recsys.progress import say
@@ -37,7 +37,8 @@ def read_catalogue(settings: Settings) -> Path:
     Media files are hashed every time, because a picture may change under its old name.
     """
     root = settings.root / "catalogue"
-    found = catalogue.read(settings.data, settings.catalogue, Path(settings.data.folder))
+    erased = erasure.read(settings.root)
+    found = catalogue.read(settings.data, settings.catalogue, Path(settings.data.folder), erased)
     name = f"catalogue-{catalogue.fingerprint(found)}"
     if not _reusable(root, name, "catalogue"):
         catalogue.write(found, root, name)
@@ -46,16 +47,17 @@ def read_catalogue(settings: Settings) -> Path:
 
 
 def read_log(settings: Settings, shop: Path) -> Path:
-    """Cleans and publishes the interactions; the same files and rules keep their version."""
+    """Cleans and publishes the interactions; the same files, rules, erasures keep their version."""
     root = settings.root / "interactions"
     paths = tables.find(Path(settings.data.folder), interactions.TABLE)
-    digest = hashlib.sha256(f"{fingerprint(settings.data)} {shop.name}".encode())
+    erased = erasure.read(settings.root)
+    digest = hashlib.sha256(f"{fingerprint(settings.data)} {shop.name}{erased.digest}".encode())
     for path in paths:
         digest.update(f"{path.name} {durable.sha256(path)}".encode())
     name = f"log-{digest.hexdigest()[:16]}"
     if not paths or not _reusable(root, name, buckets.KIND):
         items = catalogue.load(shop).items["item_id"]
-        cleaned = interactions.ingest(settings.data, items, time.time())
+        cleaned = interactions.ingest(settings.data, items, time.time(), erased)
         buckets.write(root, name, cleaned, settings.data.buckets, {"catalogue": shop.name})
     artefacts.point(root, name)
     return root / name

@@ -15,7 +15,8 @@ import polars as pl
 from pydantic import Field
 
 from recsys import artefacts
-from recsys.data import entities, faults, item_media, item_table, item_text, users, vectors
+from recsys.data import entities, erasure, faults, item_media, item_table, item_text, users, vectors
+from recsys.data.erasure import NOBODY, Erased
 from recsys.data.item_cells import KNOWN, MEDIA, PLACES
 from recsys.data.item_table import TABLE
 from recsys.data.settings import DataSettings
@@ -72,12 +73,15 @@ class Catalogue:
     user_id_type: Literal["int", "str"] | None
 
 
-def read(data: DataSettings, settings: CatalogueSettings, folder: Path) -> Catalogue:
+def read(
+    data: DataSettings, settings: CatalogueSettings, folder: Path, erased: Erased = NOBODY
+) -> Catalogue:
     """Reads and checks the catalogue of a dataset folder; every media file is hashed.
 
     Args:
         data, settings: how tables are written; limits of media and texts.
         folder: the dataset folder; media paths are relative to it.
+        erased: users and items that are left out.
 
     Raises:
         InputFault: no items, a damaged file, an id that repeats, too many bad rows or media paths.
@@ -85,27 +89,28 @@ def read(data: DataSettings, settings: CatalogueSettings, folder: Path) -> Catal
     """
     data = entities.located(data, folder)
     table = item_table.read(data, MADE)
-    items = entities.one_row_each(table.frame, "item_id", settings.on_duplicate)
+    rows = erasure.without(table.frame, erased)
+    items = entities.one_row_each(rows, "item_id", settings.on_duplicate)
     items, bad_media, media = item_media.checked(items, folder, settings.max_media_bytes)
     noticed = item_media.budget(media, settings.media_warn, settings.media_fail)
     items, text_cut = _with_text(items, settings)
-    people = users.read(data, settings.on_duplicate)
+    people = users.read(data, settings.on_duplicate, erased)
     bad = faults.together([table.bad_cells, bad_media])
     counts = {
         "rows": table.rows,
         "rows_quarantined": table.bad_rows.height,
-        "rows_replaced": table.frame.height - items.height,
+        "rows_replaced": rows.height - items.height,
         "cells_quarantined": bad.height,
         "text_cut": text_cut,
         **media,
-        **_sizes(items, people),
+        **sizes(items, people.frame if people else None),
     }
     noticed += _noticed(items, bad, counts, folder)
-    refused = [table.bad_rows, bad, *([people.quarantine] if people else [])]
+    refused = faults.together([table.bad_rows, bad, *([people.quarantine] if people else [])])
     return Catalogue(
         items=items,
         users=people.frame if people else None,
-        quarantine=faults.together(refused),
+        quarantine=erasure.without(refused, erased),
         counts=counts,
         warnings=(*table.warnings, *noticed, *(people.warnings if people else ())),
         item_id_type="int" if table.integers else "str",
@@ -185,13 +190,13 @@ def _with_text(items: pl.DataFrame, settings: CatalogueSettings) -> tuple[pl.Dat
     return whole.select(*KNOWN, *MADE, pl.exclude(*KNOWN, *MADE)), int(text["text_cut"].sum())
 
 
-def _sizes(items: pl.DataFrame, people: users.Users | None) -> dict[str, int]:
-    """How many items there are, and how many have what."""
+def sizes(items: pl.DataFrame, people: pl.DataFrame | None) -> dict[str, int]:
+    """How many items and users there are, and how many items have what."""
     return {
         "items": items.height,
         **{f"with_{name}": int(_has(items, name).sum()) for name in CONTENT},
         "available": int(items["available"].sum()),
-        "users": 0 if people is None else people.frame.height,
+        "users": 0 if people is None else people.height,
     }
 
 

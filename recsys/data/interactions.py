@@ -9,7 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys.data import checks, faults, tables, uploads
+from recsys.data import checks, erasure, faults, tables, uploads
+from recsys.data.erasure import NOBODY, Erased
 from recsys.data.settings import DataSettings
 from recsys.errors import InputFault, shown
 
@@ -43,7 +44,10 @@ class Ingested:
 
 
 def ingest(
-    settings: DataSettings, known_items: pl.Series | set[str] | None, now_seconds: float
+    settings: DataSettings,
+    known_items: pl.Series | set[str] | None,
+    now_seconds: float,
+    erased: Erased = NOBODY,
 ) -> Ingested:
     """Reads, checks and cleans all interactions of the dataset folder.
 
@@ -51,30 +55,33 @@ def ingest(
         settings: the dataset folder and its rules.
         known_items: ids of the catalogue; rows on other items are filtered. None keeps them all.
         now_seconds: the present (not the day a list is for), epoch seconds.
+        erased: users and items whose rows are filtered, refused ones too.
 
     Raises:
         InputFault: no interactions, a file that cannot be trusted as a whole, more bad rows or
             more unknown items than the settings allow.
     """
     paths, verified = _files(settings)
-    parts = list(_parts(paths, settings, now_seconds))
+    parts = list(_parts(paths, settings, now_seconds, erased))
     quarantine = faults.together([part.bad for part in parts])
     read = sum(part.read for part in parts)
     warnings = _noticed(parts) + faults.budget(
         quarantine, read, settings.quarantine_warn, settings.quarantine_fail, TABLE
     )
-    every = _with_reasons(pl.concat([part.good for part in parts]), known_items, settings)
+    every = _with_reasons(pl.concat([part.good for part in parts]), known_items, settings, erased)
     warnings += _unknown_items(every, settings)
     usable = every.filter(pl.col("reason").is_null())
     kept = usable.filter(pl.struct(SAME).is_first_distinct())
     if kept.is_empty():
         warnings.append(f"{TABLE}: 0 events are left of {read:,} rows")
-    reasons = every["reason"].drop_nulls().value_counts(sort=True)
+    reasons = dict(every["reason"].drop_nulls().value_counts(sort=True).iter_rows())
+    if refused := sum(part.erased for part in parts):
+        reasons["erased"] = reasons.get("erased", 0) + refused
     return Ingested(
         frame=kept.drop("file", "reason").sort(ORDER),
         quarantine=quarantine,
         accounting=_accounting(parts, every, usable, kept, verified),
-        filtered=dict(reasons.iter_rows()),
+        filtered=reasons,
         warnings=warnings,
         integer_ids=_integer_ids(parts),
     )
@@ -87,13 +94,17 @@ def _integer_ids(parts: list["_Part"]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class _Part:
-    """What is left of one file: usable and bad rows, and what the reader noticed."""
+    """What is left of one file: usable and bad rows, and what the reader noticed.
+
+    Bad rows of erased users and items are not kept, only counted.
+    """
 
     file: str
     read: int
     blank: int
     good: pl.DataFrame
     bad: pl.DataFrame
+    erased: int
     unread: tuple[str, ...]
     integer_ids: frozenset[str]
     warnings: tuple[str, ...]
@@ -113,7 +124,9 @@ def _files(settings: DataSettings) -> tuple[list[Path], list[bool]]:
     return paths, [uploads.verify(path, settings, listed) for path in paths]
 
 
-def _parts(paths: list[Path], settings: DataSettings, now_seconds: float) -> Iterator[_Part]:
+def _parts(
+    paths: list[Path], settings: DataSettings, now_seconds: float, erased: Erased
+) -> Iterator[_Part]:
     wanted = (*checks.KNOWN, *settings.extra_columns)
     required = (*checks.REQUIRED, *settings.extra_columns)
     behind = 0  # sequence numbers used by the files before
@@ -123,12 +136,15 @@ def _parts(paths: list[Path], settings: DataSettings, now_seconds: float) -> Ite
             sequence=pl.col("row") + behind, file=pl.lit(number, pl.Int32)
         ).drop("row")
         behind += raw.read + raw.blank + 1
+        refused = faults.together([raw.quarantine, bad])
+        kept = erasure.without(refused, erased)
         yield _Part(
             file=raw.file,
             read=raw.read,
             blank=raw.blank,
             good=numbered,
-            bad=faults.together([raw.quarantine, bad]),
+            bad=kept,
+            erased=refused.height - kept.height,
             unread=raw.unread,
             integer_ids=raw.integer_ids,
             warnings=raw.warnings,
@@ -136,7 +152,10 @@ def _parts(paths: list[Path], settings: DataSettings, now_seconds: float) -> Ite
 
 
 def _with_reasons(
-    frame: pl.DataFrame, known_items: pl.Series | set[str] | None, settings: DataSettings
+    frame: pl.DataFrame,
+    known_items: pl.Series | set[str] | None,
+    settings: DataSettings,
+    erased: Erased,
 ) -> pl.DataFrame:
     """Adds `reason`: why a usable row is left out all the same; null where it stays."""
     unknown, small = pl.lit(False), pl.lit(False)
@@ -146,7 +165,9 @@ def _with_reasons(
     if settings.min_weight is not None:
         small = pl.col("weight") < settings.min_weight
     return frame.with_columns(
-        reason=pl.when(unknown)
+        reason=pl.when(erasure.concerned(frame, erased))
+        .then(pl.lit("erased"))
+        .when(unknown)
         .then(pl.lit("unknown_item"))
         .when(small)
         .then(pl.lit("small_weight"))
@@ -187,7 +208,7 @@ def _accounting(
             "kept": kepts.get(number, 0),
             "quarantined": part.bad.height,
             "duplicate": usables.get(number, 0) - kepts.get(number, 0),
-            "filtered": goods.get(number, 0) - usables.get(number, 0),
+            "filtered": goods.get(number, 0) - usables.get(number, 0) + part.erased,
         }
         if part.read != sum(account[name] for name in FATES):
             raise RuntimeError(f"{part.file}: rows do not add up: {account}")

@@ -5,8 +5,9 @@ from typing import Literal
 
 import polars as pl
 
-from recsys.data import entities, faults
+from recsys.data import entities, erasure, faults
 from recsys.data.entities import FILE
+from recsys.data.erasure import NOBODY, Erased
 from recsys.data.settings import DataSettings
 
 TABLE = "users"
@@ -29,12 +30,15 @@ class Users:
     warnings: tuple[str, ...]
 
 
-def read(data: DataSettings, on_duplicate: Literal["fail", "latest"]) -> Users | None:
+def read(
+    data: DataSettings, on_duplicate: Literal["fail", "latest"], erased: Erased = NOBODY
+) -> Users | None:
     """Reads `users.*` of the dataset folder; None where there is none.
 
     Args:
         data: from `entities.located`.
         on_duplicate: what to do about an id that stands twice.
+        erased: who is left out.
 
     Raises:
         InputFault: a file cannot be trusted as a whole, too many rows are bad, an id repeats.
@@ -47,9 +51,9 @@ def read(data: DataSettings, on_duplicate: Literal["fail", "latest"]) -> Users |
         good, refused = entities.usable(
             part.frame.with_columns(pl.lit(part.file).alias(FILE)), "user_id"
         )
-        frames.append(good)
+        frames.append(erasure.without(good, erased))
         bad.append(refused)
-    quarantine = faults.together(bad)
+    quarantine = erasure.without(faults.together(bad), erased)
     warnings = [line for part in parts for line in part.warnings]
     rows = sum(part.read for part in parts)
     warnings += faults.budget(quarantine, rows, data.quarantine_warn, data.quarantine_fail, TABLE)
