@@ -1,0 +1,123 @@
+"""What the events of a log look like on a day, in numbers for the gates of the night.
+
+Volume, age, concentration and drift, all from the log before a moment; what too few events could
+tell is left out.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recsys.data import drift
+
+DAY_SECONDS = 86_400
+WEEK, MONTH = 7, 28
+MANY_USERS = 1_000
+NOISE = 0.005
+HOURS_A_BIN = 3
+Floats = npt.NDArray[np.float64]
+
+
+def of_log(
+    past: pl.DataFrame, items: pl.DataFrame, at_seconds: int, fewest: int
+) -> dict[str, float]:
+    """Numbers by name.
+
+    `daily/all` and `daily/EVENT` are the events of the last 24 hours over the usual number of that
+    weekday, moved towards 1 by the usual spread of a day (see `outlying`); `drift/*` are population
+    stability indices of the last week against the four weeks before.
+
+    Args:
+        past: user_id, item_id, timestamp, event of all events before the moment.
+        items: the catalogue: item_id and category.
+        at_seconds: the moment, epoch seconds.
+        fewest: events below which a share or a ratio says nothing.
+    """
+    per_user = past.group_by("user_id").len()["len"]
+    measures = {"events": float(past.height), "learners": float((per_user >= 2).sum())}
+    if past.is_empty():
+        return measures
+    known = past.with_columns(
+        age=(at_seconds - pl.col("timestamp").dt.epoch("s")).cast(pl.Int64),
+    ).with_columns(day=pl.col("age").sub(1).floordiv(DAY_SECONDS).clip(0))
+    measures["newest_age_hours"] = float(known["age"].to_numpy().min()) / 3600
+    if past.height >= fewest:
+        largest = float(per_user.to_numpy().max()) / past.height
+        measures["largest_user_share"] = largest
+        if per_user.len() >= MANY_USERS:
+            measures["largest_user_share_of_many"] = largest
+    last = known.filter(pl.col("day") == 0)
+    if last.height >= fewest:
+        per_item = last.group_by("item_id").len()["len"].to_numpy()
+        measures["largest_item_share_of_day"] = float(per_item.max()) / last.height
+    return measures | _daily(known, fewest) | _drift(known, items)
+
+
+def outlying(today: float, before: Floats) -> float | None:
+    """Today's count over the usual one, less what days differ anyhow.
+
+    The usual count is the median of the same weekday where there are four weeks to go by, else of
+    all days; the spread is the standard deviation of the days around their usual count. 1 within
+    one such deviation.
+
+    Args:
+        today: events of the last day.
+        before: `[days]` events of the days before, yesterday first, at most 28 are looked at.
+
+    Returns:
+        0 or more; None with fewer than 7 days, or where a usual day has no events.
+    """
+    days = before[:MONTH]
+    if len(days) < WEEK:
+        return None
+    if len(days) == MONTH:
+        usual_by_weekday = np.median(days.reshape(-1, WEEK), axis=0)
+        usual, rest = usual_by_weekday[-1], days - np.tile(usual_by_weekday, MONTH // WEEK)
+    else:
+        usual = np.median(days)
+        rest = days - usual
+    if usual <= 0:
+        return None
+    ratio, spread = today / usual, float(rest.std(ddof=1)) / usual
+    return float(min(1.0, ratio + spread) if ratio < 1 else max(1.0, ratio - spread))
+
+
+def _daily(known: pl.DataFrame, fewest: int) -> dict[str, float]:
+    """Today against the usual, over all events and of each kind that is usual enough."""
+    span = int(known["day"].to_numpy().max()) + 1
+    measures = {}
+    parts = {"all": known}
+    parts |= {str(kind): known.filter(pl.col("event") == kind) for kind in _kinds(known)}
+    for kind, frame in parts.items():
+        counts = np.zeros(span)
+        for day, count in frame.group_by("day").len().iter_rows():
+            counts[day] = count
+        value = outlying(counts[0], counts[1:])
+        if value is not None and np.median(counts[1 : MONTH + 1]) >= fewest:
+            measures[f"daily/{kind}"] = value
+    return measures
+
+
+def _kinds(known: pl.DataFrame) -> list[str]:
+    return sorted(known["event"].unique().to_list())
+
+
+def _drift(known: pl.DataFrame, items: pl.DataFrame) -> dict[str, float]:
+    """Stability of kinds of event, hours of the day and categories, where chance stays small."""
+    recent = known.filter(pl.col("day") < WEEK + MONTH).select(
+        "event",
+        "item_id",
+        hour=pl.col("timestamp").dt.hour() // HOURS_A_BIN,
+        now=pl.col("day") < WEEK,
+    )
+    category = items.select("item_id", category=pl.col("category").list.first())
+    recent = recent.join(category, on="item_id", how="left")
+    measures = {}
+    for name in ("event", "hour", "category"):
+        counts = recent.drop_nulls(name).group_by(name).agg(
+            now=pl.col("now").sum(), before=(~pl.col("now")).sum()
+        )  # fmt: skip
+        counts = counts.sort(name)
+        if counts.height > 1 and drift.chance_level(counts["now"], counts["before"]) <= NOISE:
+            measures[f"drift/{name}"] = drift.stability_index(counts["now"], counts["before"])
+    return measures
