@@ -1,59 +1,25 @@
 """`recsys nightly`: the whole night for a date, from new events to a published, audited release."""
 
-import datetime
-import hashlib
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from pipelines import catch_up, encode, evaluate, ingest, inputs, night_counts, story, train
-from pipelines.ablation import Ablation
-from pipelines.inputs import Inputs
+from pipelines import night_counts, night_measures, refilter, story
+from pipelines.night import Night, planned, prepared
 from pipelines.runs import Run
 from pipelines.settings import Settings
-from pipelines.train import Model
 from recsys import artefacts
 from recsys.data import buckets
 from recsys.engine import map_buckets
-from recsys.errors import InputFault
+from recsys.errors import GateFault, InputFault
 from recsys.progress import say
-from recsys.serving import fallback, gates, recommend, release, report, similar
-from recsys.serving.recommend import Recommender
-from recsys.settings import fingerprint
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What fixes a night before anything of it is computed: its inputs, its moment, its name."""
-
-    day: datetime.date
-    at_seconds: int
-    found: Inputs
-    model: Model
-    evaluation: dict[str, Any]
-    name: str
-    parents: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Night:
-    """Everything that the lists of a night are made from; the model has caught up with the day."""
-
-    plan: Plan
-    model: Model
-    recommender: Recommender
-    past: pl.DataFrame
-    people: pl.Series
-
-    @property
-    def found(self) -> Inputs:
-        """Catalogue and log."""
-        return self.plan.found
+from recsys.serving import baseline, fallback, gates, release, report, similar
+from recsys.serving.baseline import Baseline
+from recsys.serving.gates import Gate
 
 
 def run(settings: Settings, run: Run, date: str, dry_run: bool) -> dict[str, Any]:
@@ -69,64 +35,29 @@ def run(settings: Settings, run: Run, date: str, dry_run: bool) -> dict[str, Any
         dry_run: stop before publishing.
 
     Raises:
-        GateFault: a gate refused; the old release stays.
+        GateFault: a gate refused; the old release stays, or its lists without what has become
+            unavailable where `gates.refilter` asks for it.
     """
-    plan = _planned(settings, run, date)
+    plan = planned(settings, run, date)
     root = settings.root / "releases"
     if not dry_run and _published(root, plan.name):
         artefacts.point(root, plan.name)
         return _told(root / plan.name, "already published, the pointer names it")
-    night = _prepared(settings, run, plan)
+    night = prepared(settings, run, plan)
     with run.timed("lists"):
         lists = _lists(settings, night)
     with run.timed("publish"):
         if dry_run:
             with tempfile.TemporaryDirectory(dir=settings.root) as aside:
                 return _publish(settings, run, night, lists, Path(aside))
-        result = _publish(settings, run, night, lists, root)
+        try:
+            result = _publish(settings, run, night, lists, root)
+        except GateFault:
+            if settings.gates.refilter:
+                run.facts["refiltered"] = refilter.run(settings, run, night)
+            raise
         _prune(root, settings.nightly.keep)
         return result
-
-
-def _planned(settings: Settings, run: Run, date: str) -> Plan:
-    ingest.run(settings, run)
-    found = inputs.load(settings)
-    with run.timed("encode"):
-        run.facts["encode"] = encode.fill(settings, found)
-    if not artefacts.exists(settings.root / train.ROOT):
-        say("there is no model yet: training one")
-        train.run(settings, run)
-    model = train.load(settings)
-    table = evaluate.latest(settings, model)
-    if table is None:
-        evaluate.run(settings, run, Ablation())
-        table = evaluate.latest(settings, model)
-    day, at_seconds = inputs.moment(date, found.newest_seconds())
-    parents = {
-        "catalogue": found.catalogue.name,
-        "interactions": found.interactions.name,
-        "model": f"{model.folder.name} {model.content}",
-        "features": encode.content(settings),
-    }
-    digest = hashlib.sha256(f"{day} {sorted(parents.items())}".encode())
-    for part in (settings.lists, settings.nightly, settings.train):
-        digest.update(fingerprint(part).encode())
-    name = f"{day}-{digest.hexdigest()[:16]}"
-    return Plan(day, at_seconds, found, model, table or {}, name, parents)
-
-
-def _prepared(settings: Settings, run: Run, plan: Plan) -> Night:
-    found, at_seconds = plan.found, plan.at_seconds
-    with run.timed("catch_up"):
-        model = catch_up.caught_up(settings, found, plan.model, at_seconds)
-    with run.timed("vectors"):
-        past = found.before(at_seconds)
-        shop = found.shop(past, at_seconds, today=True, blocked=settings.nightly.blocked)
-        features = encode.item_features(settings, found, model.trained, model.attributes)
-        recommender = recommend.prepare(
-            model.towers, features, shop, at_seconds, settings.lists, model.reranker
-        )
-    return Night(plan, model, recommender, past, found.people(past))
 
 
 def _lists(settings: Settings, night: Night) -> pl.DataFrame:
@@ -154,30 +85,29 @@ def _lists(settings: Settings, night: Night) -> pl.DataFrame:
 def _publish(
     settings: Settings, run: Run, night: Night, lists: pl.DataFrame, root: Path
 ) -> dict[str, Any]:
-    plan, whole = night.plan, night.found.integer_ids
-    with artefacts.publishing(root, plan.name, release.KIND, parents=plan.parents) as staged:
-        folder = staged.folder
-        tables = {"lists": lists, "similar": _similar(settings, night)}
-        for name, frame in tables.items():
-            staged.rows |= release.write_parts(release.outside_ids(frame, whole), folder / name)
-        popular = release.outside_ids(_popular(settings, night), whole)
-        popular.write_parquet(folder / "popular.parquet", **release.PARQUET)
-        staged.rows["popular.parquet"] = len(popular)
-        table = _audited(settings, night, folder)
+    plan = night.plan
+    before = baseline.find(settings.root / "releases", str(plan.day), settings.gates.window)
+    parents = plan.parents | ({"baseline": before.names[0]} if before.names else {})
+    with artefacts.publishing(root, plan.name, release.KIND, parents=parents) as staged:
+        _write(settings, night, lists, staged)
+        measures, table = _judged(settings, run, night, staged.folder, before)
         counts = night_counts.of_lists(
             lists, night.found, plan.model.trained, night.recommender, plan.at_seconds
         )
         page = story.of_night(settings, night.found, night.model, plan.evaluation, lists)
         page |= {"day": str(plan.day), "release": plan.name, "counts": counts}
-        html = report.render(page | {"gates": gates.rows(table)})
-        (folder / "report.html").write_text(html, encoding="utf-8")
-        gates.require(table)
+        # the same inputs give the same page, so what differs by the clock stays in the manifest
+        shown = [gate for gate in table if gate.name != "list_seconds"]
+        html = report.render(page | {"gates": gates.rows(shown)})
+        (staged.folder / "report.html").write_text(html, encoding="utf-8")
+        _require(run.folder(settings.root), staged.folder, table)
         staged.facts |= {
             "date": str(plan.day),
             "valid_hours": settings.nightly.valid_hours,
-            "integer_ids": whole,
+            "integer_ids": night.found.integer_ids,
             "counts": counts,
             "gates": gates.rows(table),
+            "measures": measures,
             "settings": settings.model_dump(mode="json", exclude={"work", "engine", "tracking"}),
             "timings": run.facts.get("seconds", {}),
             "run": run.name,
@@ -185,22 +115,35 @@ def _publish(
     return _told(root / plan.name, "published")
 
 
-def _similar(settings: Settings, night: Night) -> pl.DataFrame:
-    return similar.frame(night.recommender, night.found.vocabulary.ids, settings.nightly.similar)
+def _write(settings: Settings, night: Night, lists: pl.DataFrame, staged: artefacts.Staged) -> None:
+    """Lists, similar items and the popular list into the staged folder."""
+    ids, k = night.found.vocabulary.ids, settings.nightly.k
+    near = similar.frame(night.recommender, ids, settings.nightly.similar)
+    popular = fallback.table(night.recommender, ids, night.found.items["category"], k)
+    release.write_tables(staged, lists, near, popular, night.found.integer_ids)
 
 
-def _popular(settings: Settings, night: Night) -> pl.DataFrame:
-    ids, categories = night.found.vocabulary.ids, night.found.items["category"]
-    return fallback.table(night.recommender, ids, categories, settings.nightly.k)
+def _judged(
+    settings: Settings, run: Run, night: Night, folder: Path, before: Baseline
+) -> tuple[dict[str, float], list[Gate]]:
+    """The night's numbers and its gate table, kept in the run's record too."""
+    seconds = run.facts.get("seconds", {}).get("lists", 0.0)
+    measures = night_measures.of_night(settings, night, folder, before, seconds)
+    table = gates.judge(settings.gates, measures, before)
+    run.facts |= {"gates": gates.rows(table), "measures": measures, "baseline": before.names}
+    for gate in table:
+        if gate.verdict == "warn":
+            say(f"warning: gate {gate.told()}")
+    return measures, table
 
 
-def _audited(settings: Settings, night: Night, folder: Path) -> list[gates.Gate]:
-    ids = night.found.vocabulary.ids
-    eligible = pl.Series([ids[row] for row in night.recommender.index.rows], dtype=pl.String)
-    seen = None
-    if not settings.lists.candidates.repeats:
-        seen = night.past.select("user_id", "item_id").unique()
-    return gates.audit(folder, night.people, eligible, seen, settings.nightly.k)
+def _require(record: Path, staged: Path, table: list[Gate]) -> None:
+    """Refuses a night that failed, and keeps its report beside the run's record."""
+    kept = record / "report.html"
+    if any(gate.verdict == "fail" for gate in table):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(staged / "report.html", kept)
+    gates.require(table, str(kept))
 
 
 def _published(root: Path, name: str) -> bool:

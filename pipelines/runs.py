@@ -26,6 +26,10 @@ class Run:
     name: str
     facts: dict[str, Any] = field(default_factory=dict)
 
+    def folder(self, work: Path) -> Path:
+        """Where its record lies below a work folder."""
+        return work / "runs" / self.name
+
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Records which stage is running, and its seconds by a clock that never jumps."""

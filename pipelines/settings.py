@@ -14,6 +14,7 @@ from recsys.evaluation.segments import SegmentSettings
 from recsys.evaluation.staleness import StalenessSettings
 from recsys.features.settings import FeatureSettings
 from recsys.models.two_tower import ModelSettings
+from recsys.serving.gates import GateSettings
 from recsys.serving.recommend import ListSettings
 from recsys.settings import Section
 from recsys.tracking import TrackingSettings
@@ -56,6 +57,7 @@ class Settings(Section):
     lists: ListSettings = Field(ListSettings(), description="index, candidates, reranker")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="offline metrics")
     nightly: NightlySettings = Field(NightlySettings(), description="what is published")
+    gates: GateSettings = Field(GateSettings(), description="what a night has to pass")
     engine: EngineSettings = Field(EngineSettings(), description="processes")
     tracking: TrackingSettings = Field(TrackingSettings(), description="MLflow")
 

@@ -20,6 +20,7 @@ Rows = npt.NDArray[np.int64]
 KIND = "release"
 ROWS_PER_PART = 2_000_000
 MODEL, POPULAR = "model", "popular"
+POPULAR_FILE = "popular.parquet"
 PARQUET: dict[str, Any] = {"compression": "zstd", "statistics": True, "row_group_size": 250_000}
 
 
@@ -98,6 +99,23 @@ def write_parts(frame: pl.DataFrame, folder: Path) -> dict[str, int]:
     return rows
 
 
+def write_tables(
+    staged: artefacts.Staged, lists: pl.DataFrame, near: pl.DataFrame, popular: pl.DataFrame,
+    integer_ids: Mapping[str, bool],
+) -> None:  # fmt: skip
+    """Writes the tables of a release: lists, similar items, the popular lists; counts their rows.
+
+    Args:
+        staged: the release being written.
+        lists, near, popular: the tables, ids as texts.
+        integer_ids: which id columns are whole numbers outside.
+    """
+    for name, frame in {"lists": lists, "similar": near}.items():
+        staged.rows |= write_parts(outside_ids(frame, integer_ids), staged.folder / name)
+    outside_ids(popular, integer_ids).write_parquet(staged.folder / POPULAR_FILE, **PARQUET)
+    staged.rows[POPULAR_FILE] = len(popular)
+
+
 def read_lists(folder: Path) -> pl.DataFrame:
     """All lists of a release, ids as texts.
 
@@ -112,6 +130,15 @@ def read_similar(folder: Path) -> pl.DataFrame:
     if not (folder / "similar").is_dir():
         return pl.DataFrame(schema={"item_id": pl.String, "similar_item_id": pl.String})
     return _read(folder, "similar")
+
+
+def read_popular(folder: Path) -> pl.DataFrame:
+    """The popular lists of a release, ids as texts: category (null for all), rank, item_id, score.
+
+    Raises:
+        InputFault: the file cannot be read.
+    """
+    return _frame([folder / POPULAR_FILE], "popular lists", folder)
 
 
 def problems(lists: pl.DataFrame, examples: int = 20) -> list[str]:
@@ -191,11 +218,16 @@ def _read(folder: Path, table: str) -> pl.DataFrame:
     if (folder / artefacts.MANIFEST).is_file():  # it decides what belongs to a published release
         known = artefacts.read(folder, KIND, check=False)["files"]
         parts = [folder / name for name in sorted(known) if Path(name).parent == Path(table)]
+    return _frame(parts, table, folder / table)
+
+
+def _frame(paths: list[Path], table: str, where: Path) -> pl.DataFrame:
+    """Parquet files one after the other, ids as texts."""
     try:
-        frame = pl.read_parquet(parts, hive_partitioning=False, glob=False)
+        frame = pl.read_parquet(paths, hive_partitioning=False, glob=False)
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise InputFault(
-            f"{table} cannot be read: {str(error)[:200]}", where=str(folder / table),
+            f"{table} cannot be read: {str(error)[:200]}", where=str(where),
             fix="roll back to another release, or run the night again",
         ) from None  # fmt: skip
     ids = [name for name in ("user_id", "item_id", "similar_item_id") if name in frame.columns]

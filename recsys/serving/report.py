@@ -5,6 +5,7 @@ by the night before it publishes. Everything that comes from a catalogue is esca
 policy forbids scripts and outside addresses, and user ids stand there only when asked for.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -41,12 +42,16 @@ class Example(Section):
 
 
 class GateRow(Section):
-    """One line of the gate table."""
+    """One line of the gate table, as `gates.Gate`."""
 
-    name: str = Field(description="what is counted")
-    value: float = Field(description="the count or measure")
+    name: str = Field(description="of the rule")
+    means: str = Field("", description="what is looked at")
+    measured: float | None = Field(None, description="tonight's number; None for none")
+    baseline: float | None = Field(None, description="what it is compared with")
+    value: float | None = Field(None, description="what the limits are for")
     limit: str = Field(description="what is allowed")
-    verdict: Literal["pass", "warn", "fail", "skipped"] = Field(description="the outcome")
+    verdict: Literal["pass", "warn", "fail", "skipped", "off"] = Field(description="the outcome")
+    beyond: float = Field(0.0, description="by how much the value lies outside of its limit")
 
 
 class Page(Section):
@@ -65,6 +70,7 @@ class Page(Section):
     weights: dict[str, float] = Field({}, description="the reranker's weights by term")
     gates: tuple[GateRow, ...] = Field((), description="what was checked before publishing")
     examples: tuple[Example, ...] = Field((), description="a few users' lists")
+    notice: str = Field("", description="what a reader must know before all else")
     show_ids: bool = Field(False, description="real user ids and histories in the examples")
 
 
@@ -96,7 +102,7 @@ def render(page: Page | Mapping[str, Any], limits: MediaLimits | None = None) ->
         staleness=report_curves.staleness(page.evaluation),
         trade_off=report_curves.trade_off(page.evaluation),
         course=report_figures.course(page.course),
-        gates_failed=sum(gate.verdict == "fail" for gate in page.gates),
+        **_gates(page.gates),
         coverage=_coverage(page.catalogue),
         groups=_groups(page),
         examples=_examples(page, limits or MediaLimits()),
@@ -110,6 +116,19 @@ GROUPS = {
     "price": "how far it costs more or less than what the user takes",
     "diversity": "what it falls to make room for something else",
 }
+
+
+def _gates(gates: tuple[GateRow, ...]) -> dict[str, str]:
+    """The worst verdict, and a few words on all."""
+    count = Counter(gate.verdict for gate in gates)
+    judged = count["pass"] + count["warn"] + count["fail"]
+    worst = next((verdict for verdict in ("fail", "warn") if count[verdict]), "pass")
+    told = {
+        "fail": f"{count['fail']} of {judged} gates failed",
+        "warn": f"{judged} gates passed, {count['warn']} with a warning",
+        "pass": f"all {judged} gates passed",
+    }
+    return {"gates_worst": worst, "gates_told": told[worst]}
 
 
 def _groups(page: Page) -> dict[str, str]:

@@ -1,0 +1,100 @@
+"""A night before its lists: what fixes it, and what the lists are made from."""
+
+import datetime
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from pipelines import catch_up, encode, evaluate, ingest, inputs, train
+from pipelines.ablation import Ablation
+from pipelines.inputs import Inputs
+from pipelines.runs import Run
+from pipelines.settings import Settings
+from pipelines.train import Model
+from recsys import artefacts
+from recsys.models.item_features import ItemFeatures
+from recsys.progress import say
+from recsys.serving import recommend
+from recsys.serving.recommend import Recommender
+from recsys.settings import fingerprint
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What fixes a night before anything of it is computed: its inputs, its moment, its name."""
+
+    day: datetime.date
+    at_seconds: int
+    found: Inputs
+    model: Model
+    evaluation: dict[str, Any]
+    name: str
+    parents: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Night:
+    """Everything that the lists of a night are made from; the model has caught up with the day."""
+
+    plan: Plan
+    model: Model
+    recommender: Recommender
+    past: pl.DataFrame
+    people: pl.Series
+    features: ItemFeatures
+
+    @property
+    def found(self) -> Inputs:
+        """Catalogue and log."""
+        return self.plan.found
+
+
+def planned(settings: Settings, run: Run, date: str) -> Plan:
+    """Ingests and encodes, trains and evaluates where that is missing, and names the release.
+
+    Args:
+        settings: all of them.
+        run: the record of this run.
+        date: the day that lists are for, YYYY-MM-DD; empty for the day after the newest event.
+    """
+    ingest.run(settings, run)
+    found = inputs.load(settings)
+    with run.timed("encode"):
+        run.facts["encode"] = encode.fill(settings, found)
+    if not artefacts.exists(settings.root / train.ROOT):
+        say("there is no model yet: training one")
+        train.run(settings, run)
+    model = train.load(settings)
+    table = evaluate.latest(settings, model)
+    if table is None:
+        evaluate.run(settings, run, Ablation())
+        table = evaluate.latest(settings, model)
+    day, at_seconds = inputs.moment(date, found.newest_seconds())
+    parents = {
+        "catalogue": found.catalogue.name,
+        "interactions": found.interactions.name,
+        "model": f"{model.folder.name} {model.content}",
+        "features": encode.content(settings),
+    }
+    digest = hashlib.sha256(f"{day} {sorted(parents.items())}".encode())
+    for part in (settings.lists, settings.nightly, settings.train, settings.gates):
+        digest.update(fingerprint(part).encode())
+    name = f"{day}-{digest.hexdigest()[:16]}"
+    return Plan(day, at_seconds, found, model, table or {}, name, parents)
+
+
+def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
+    """Brings the model up to the day; item vectors, index and score terms for its moment."""
+    found, at_seconds = plan.found, plan.at_seconds
+    with run.timed("catch_up"):
+        model = catch_up.caught_up(settings, found, plan.model, at_seconds)
+    with run.timed("vectors"):
+        past = found.before(at_seconds)
+        shop = found.shop(past, at_seconds, today=True, blocked=settings.nightly.blocked)
+        features = encode.item_features(settings, found, model.trained, model.attributes)
+        recommender = recommend.prepare(
+            model.towers, features, shop, at_seconds, settings.lists, model.reranker
+        )
+    return Night(plan, model, recommender, past, found.people(past), features)

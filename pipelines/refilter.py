@@ -1,0 +1,108 @@
+"""After a refused night: the live lists once more, without what has become unavailable since."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.night import Night
+from pipelines.runs import Run
+from pipelines.settings import Settings
+from recsys import artefacts
+from recsys.errors import InputFault
+from recsys.progress import say
+from recsys.serving import release, report
+from recsys.serving.baseline import REFILTERED
+
+
+def run(settings: Settings, run: Run, night: Night) -> str:
+    """Publishes the last whole lists without items that may not be listed now, and goes live.
+
+    It is a release of its own with the date of the lists that it was made from, so that these
+    still expire. Nothing is published where nothing fell out, where there is no release yet, or
+    where more rows would fall out than `gates.refilter_at_most`: such a catalogue is not believed.
+
+    Args:
+        settings: all of them.
+        run: the record of the refused night, with its gate table.
+        night: whose catalogue says what may be listed.
+
+    Returns:
+        The name of the new release; empty for none.
+    """
+    root = settings.root / "releases"
+    try:
+        live, _ = artefacts.current(root, release.KIND)
+        folder, manifest = _origin(live)
+    except InputFault as fault:
+        say(f"warning: nothing was filtered again: {fault.what}")
+        return ""
+    ids = night.found.vocabulary.ids
+    allowed = pl.Series([ids[row] for row in night.recommender.index.rows], dtype=pl.String)
+    before = release.read_lists(folder)
+    lists = without(before, allowed, "user_id")
+    lost = 1 - len(lists) / max(1, len(before))
+    if not 0 < lost <= settings.gates.refilter_at_most:
+        kept = "nothing became unavailable" if not lost else f"{lost:.1%} of the rows would go"
+        say(f"{live.name} stays as it is: {kept}")
+        return ""
+    digest = hashlib.sha256("\n".join([manifest["content"], *allowed]).encode()).hexdigest()
+    name = f"{manifest['date']}-refiltered-{digest[:16]}"
+    parents = {REFILTERED: folder.name, "catalogue": night.found.catalogue.name}
+    counts = {
+        "users": lists["user_id"].n_unique(),
+        "rows": len(lists),
+        "rows_filtered": len(before) - len(lists),
+        "items_listed": lists["item_id"].n_unique(),
+    }
+    with artefacts.publishing(root, name, release.KIND, parents=parents) as staged:
+        near = without(release.read_similar(folder), allowed, "item_id", "similar_item_id")
+        popular = without(release.read_popular(folder), allowed, "category")
+        release.write_tables(staged, lists, near, popular, manifest["integer_ids"])
+        page = {
+            "day": manifest["date"],
+            "release": name,
+            "counts": counts,
+            "notice": f"The night of {night.plan.day} was refused. These are the lists of "
+            f"{folder.name} without {counts['rows_filtered']:,} places of items that may no longer "
+            "be listed.",
+            "gates": [row for row in run.facts["gates"] if row["name"] != "list_seconds"],
+        }
+        (staged.folder / "report.html").write_text(report.render(page), encoding="utf-8")
+        staged.facts |= {
+            key: manifest[key] for key in ("date", "valid_hours", "integer_ids", "settings")
+        }
+        staged.facts |= {
+            REFILTERED: folder.name,
+            "counts": counts,
+            "gates": run.facts["gates"],
+            "run": run.name,
+        }
+    say(f"the lists of {folder.name} were published again as {name}, {lost:.2%} of the rows fewer")
+    return name
+
+
+def without(
+    table: pl.DataFrame, allowed: pl.Series, owner: str, item: str = "item_id"
+) -> pl.DataFrame:
+    """Rows whose item is allowed, ranks closed up, in the order of the table.
+
+    Args:
+        table: with columns `owner`, rank and `item`.
+        allowed: item ids.
+        owner: column that a list belongs to; nulls are an owner of their own.
+        item: column of the listed item.
+    """
+    kept = table.filter(pl.col(item).is_in(allowed.implode()))
+    rank = pl.col("rank").rank("ordinal").over(owner).cast(table.schema["rank"])
+    return kept.with_columns(rank=rank)
+
+
+def _origin(live: Path) -> tuple[Path, dict[str, Any]]:
+    """The release that `live` was filtered from, if it was and that is still there; else itself."""
+    manifest = artefacts.read(live, release.KIND)
+    origin = live.parent / manifest.get(REFILTERED, live.name)
+    if origin == live or not origin.is_dir():
+        return live, manifest
+    return origin, artefacts.read(origin, release.KIND)
