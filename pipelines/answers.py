@@ -33,7 +33,7 @@ def recommender(
         at_seconds: the moment.
         features: of the items; None for all that is known of them.
     """
-    shop = found.shop(past, at_seconds, today=False)
+    shop = found.shop(past, at_seconds, today=False, segments=settings.lists.newcomers)
     if features is None:
         features = encode.item_features(settings, found, model.trained, model.attributes)
     return recommend.prepare(
@@ -72,6 +72,5 @@ def baselines(
 
 
 def with_popular(recommender: Recommender, known: Rows, asked: Question, k: int) -> Rows:
-    """Lists of the known, then the popular list for each user without history."""
-    popular = np.tile(fallback.rows(recommender, k), (len(asked.new), 1))
-    return np.concatenate([known, popular])
+    """Lists of the known, then those of the users without history."""
+    return np.concatenate([known, fallback.lists(recommender, asked.new_ids, k).rows])

@@ -14,7 +14,8 @@ from recsys.data import buckets, catalogue, histories, splits
 from recsys.data.histories import Histories
 from recsys.data.splits import Split
 from recsys.errors import InputFault, UsageFault
-from recsys.serving import categories
+from recsys.serving import categories, newcomers
+from recsys.serving.newcomers import NewcomerSettings
 from recsys.serving.recommend import Shop
 from recsys.vocabulary import Vocabulary
 
@@ -85,7 +86,13 @@ class Inputs:
         return self.items["created_at"].dt.epoch("ms").cast(pl.Float64).to_numpy() / 1000
 
     def shop(
-        self, log: pl.DataFrame, at_seconds: float, *, today: bool, blocked: tuple[str, ...] = ()
+        self,
+        log: pl.DataFrame,
+        at_seconds: float,
+        *,
+        today: bool,
+        blocked: tuple[str, ...] = (),
+        segments: NewcomerSettings | None = None,
     ) -> Shop:
         """What lists of a moment know besides the model.
 
@@ -95,6 +102,7 @@ class Inputs:
             today: whether the catalogue's availability is that of the moment; a past moment only
                 knows which items were there.
             blocked: ids that must not be listed.
+            segments: of users without history; None where lists of such users are not asked for.
         """
         created = self.created_seconds()
         eligible = np.isnan(created) | (created <= at_seconds)
@@ -106,6 +114,10 @@ class Inputs:
             pl.col("timestamp").dt.epoch("s"),
             row=pl.Series(self.vocabulary.rows(log["item_id"]), dtype=pl.Int64),
         )
+        arrivals = None
+        if self.users is not None and segments is not None:
+            rows = known["row"].to_numpy()
+            arrivals = newcomers.fit(self.users, log["user_id"], rows, len(eligible), segments)
         return Shop(
             eligible,
             known["row"].to_numpy(),
@@ -114,6 +126,7 @@ class Inputs:
             self.vocabulary.checksum,
             self.items["price"].to_numpy(),
             categories.categorised(self.items["category"].fill_null([]).to_list()),
+            arrivals,
         )
 
 

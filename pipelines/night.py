@@ -92,7 +92,10 @@ def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
         model = catch_up.caught_up(settings, found, plan.model, at_seconds)
     with run.timed("vectors"):
         past = found.before(at_seconds)
-        shop = found.shop(past, at_seconds, today=True, blocked=settings.nightly.blocked)
+        shop = found.shop(
+            past, at_seconds, today=True, blocked=settings.nightly.blocked,
+            segments=settings.lists.newcomers,
+        )  # fmt: skip
         features = encode.item_features(settings, found, model.trained, model.attributes)
         recommender = recommend.prepare(
             model.towers, features, shop, at_seconds, settings.lists, model.reranker

@@ -76,9 +76,8 @@ def _lists(settings: Settings, night: Night) -> pl.DataFrame:
     made = pl.concat(map_buckets(of_bucket, range(len(frames)), settings.engine))
     known = night.past["user_id"].unique()
     cold = night.people.filter(~night.people.is_in(known.implode()))
-    rows = fallback.rows(night.recommender, settings.nightly.k)
-    weighted = fallback.weighted_terms(night.recommender, rows)
-    popular = release.popular_frame(cold.to_list(), rows, weighted, names, ids)
+    ranked = fallback.lists(night.recommender, cold.to_list(), settings.nightly.k)
+    popular = release.popular_frame(cold.to_list(), ranked, names, ids)
     return pl.concat([made, popular]).sort("user_id", "rank")
 
 

@@ -125,6 +125,6 @@ def _fresh(
     there = np.diff(told.offsets) > 0
     chosen = histories.select(told, [name for name, has in zip(names, there, strict=True) if has])
     lists = np.full((len(done), k), -1, np.int64)
-    lists[active] = fallback.rows(recommender, k)
+    lists[active] = fallback.lists(recommender, names, k).rows
     lists[active[there]] = recommender.lists(chosen, k).rows
     return lists

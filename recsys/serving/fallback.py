@@ -1,14 +1,17 @@
-"""Popular lists for users of whom nothing is known, overall and per category.
+"""Popular lists for users without history: by their segments, overall and per category.
 
 Ordered by the reranker's own popularity and freshness terms, so that they follow the same trend as
 the model's lists; without fitted weights by popularity alone.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from recsys.serving.recommend import Recommender
+from recsys.serving.reranking import Ranked
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -22,27 +25,29 @@ SCHEMA = {
 
 def scores(recommender: Recommender) -> Floats:
     """`[N]` weighted terms without similarity; -inf for what may not be listed."""
-    terms, weights = recommender.terms, recommender.reranker.weights[1:]
     # summed as the published score is, so that rank and score agree to the last bit
-    every = weighted_terms(recommender, np.arange(len(terms.values))).sum(axis=-1)
-    if not any(weights):
-        every = terms.values[:, :1].sum(axis=1)
-    listed = np.full(len(every), -np.inf)
-    listed[recommender.index.rows] = every[recommender.index.rows]
-    return listed
+    every = _weighted(recommender).sum(axis=-1)
+    if not any(recommender.reranker.weights[1:]):
+        every = recommender.terms.values[:, :1].sum(axis=1)
+    return _listable(recommender, every)
 
 
-def rows(recommender: Recommender, k: int) -> Rows:
-    """`[k]` the popular list; -1 where there are fewer items."""
-    return _best(scores(recommender), k)
-
-
-def weighted_terms(recommender: Recommender, listed: Rows) -> Floats:
-    """`[K, T]` weighted terms of the popular list; what asks for a history is 0."""
-    terms, weights = recommender.terms, np.asarray(recommender.reranker.weights)
-    weighted = np.zeros((len(listed), len(recommender.names)))
-    weighted[:, 1 : len(weights)] = terms.values[listed] * weights[1:]
-    return weighted
+def lists(recommender: Recommender, user_ids: Sequence[str], k: int) -> Ranked:
+    """`[U, k]` the popular list of each user, with what their segments like as one more term."""
+    newcomers, unfitted = recommender.shop.newcomers, not any(recommender.reranker.weights[1:])
+    every = _weighted(recommender)
+    combinations, member = np.zeros((1, 0), np.int64), np.zeros(len(user_ids), np.int64)
+    if newcomers is not None and not unfitted and user_ids:
+        combinations, member = newcomers.groups(user_ids)
+    found = []
+    for combination in combinations:
+        if newcomers is not None and combination.size:
+            every[:, -1] = newcomers.lift(combination)
+        order = scores(recommender) if unfitted else _listable(recommender, every.sum(axis=-1))
+        best = _best(order, k)
+        terms = np.where((best >= 0)[:, None], every[best], 0.0)
+        found.append((best, np.where(best >= 0, terms.sum(axis=-1), -np.inf), terms))
+    return Ranked(*(np.stack(part)[member] for part in zip(*found, strict=True)))
 
 
 def table(
@@ -69,6 +74,20 @@ def table(
         inside[group["row"].to_numpy()] = every[group["row"].to_numpy()]
         frames.append(_frame(str(category), _best(inside, k), every, item_ids))
     return pl.concat(frames)
+
+
+def _weighted(recommender: Recommender) -> Floats:
+    """`[N, T]` weighted terms of every item; what asks for a history is 0."""
+    values, weights = recommender.terms.values, np.asarray(recommender.reranker.weights)
+    weighted = np.zeros((len(values), len(recommender.names)))
+    weighted[:, 1 : len(weights)] = values * weights[1:]
+    return weighted
+
+
+def _listable(recommender: Recommender, every: Floats) -> Floats:
+    listed = np.full(len(every), -np.inf)
+    listed[recommender.index.rows] = every[recommender.index.rows]
+    return listed
 
 
 def _best(every: Floats, k: int) -> Rows:

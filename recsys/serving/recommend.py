@@ -6,7 +6,7 @@
 Validation, evaluation, the night and a notebook all make their lists here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,21 @@ from recsys.data.histories import Histories
 from recsys.evaluation.lists import RowSets, row_sets
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import AHEAD, TwoTower
-from recsys.serving import candidates, categories, diversity, index, price_band, reranking, vectors
+from recsys.serving import (
+    candidates,
+    categories,
+    diversity,
+    index,
+    newcomers,
+    price_band,
+    reranking,
+    vectors,
+)
 from recsys.serving.candidates import Candidates, CandidateSettings
 from recsys.serving.categories import ItemCategories
 from recsys.serving.diversity import DiversitySettings
 from recsys.serving.index import Index, IndexSettings
+from recsys.serving.newcomers import Newcomers, NewcomerSettings
 from recsys.serving.reranking import ItemTerms, Ranked, Reranker, RerankSettings
 from recsys.settings import Section
 
@@ -43,6 +53,9 @@ class ListSettings(Section):
     diversity: DiversitySettings = Field(
         DiversitySettings(), description="rules that trade accuracy for variety"
     )
+    newcomers: NewcomerSettings = Field(
+        NewcomerSettings(), description="lists of users of whom no event is known"
+    )
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ class Shop:
         created_seconds: `[N]` when items appeared, NaN where unknown.
         checksum: of the catalogue's vocabulary.
         prices: `[N]`, NaN where unknown; None where no rule asks for them.
+        newcomers: segments of users without history; None where nothing is known of them.
         categories: of all items; None where no rule asks for them.
     """
 
@@ -65,6 +79,7 @@ class Shop:
     checksum: str
     prices: Floats | None = None
     categories: ItemCategories | None = None
+    newcomers: Newcomers | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,8 @@ class Recommender:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the T terms of a score, in their order."""
-        return (*self.reranker.names, *self.settings.diversity.names)
+        segment = () if self.shop.newcomers is None else (newcomers.TERM,)
+        return (*self.reranker.names, *self.settings.diversity.names, *segment)
 
     def candidates(
         self, histories: Histories, at_least: int = 0, moments: Rows | None = None
@@ -132,7 +148,9 @@ class Recommender:
         taste = None
         if rules.calibration and shop.categories is not None:
             taste = categories.tastes(histories.offsets, histories.items, shop.categories)
-        return diversity.diversify(ranked, k, rules, self.item_vectors, shop.categories, taste)
+        varied = diversity.diversify(ranked, k, rules, self.item_vectors, shop.categories, taste)
+        lacking = len(self.names) - varied.terms.shape[-1]  # of newcomers alone
+        return replace(varied, terms=np.pad(varied.terms, ((0, 0), (0, 0), (0, lacking))))
 
 
 def prepare(

@@ -4,7 +4,7 @@ Rows are sorted and files written the same way every time: the same date and inp
 bytes. Called by the night, and by verify, rollback and status.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,24 +55,10 @@ def list_frame(
 
 
 def popular_frame(
-    user_ids: list[str], rows: Rows, weighted: npt.NDArray[np.float64], names: tuple[str, ...],
-    item_ids: tuple[str, ...],
-) -> pl.DataFrame:  # fmt: skip
-    """Published rows of users of whom nothing is known: all get the popular list.
-
-    Args:
-        user_ids: who.
-        rows: `[K]` the popular list.
-        weighted: `[K, T]` its weighted terms.
-        names: of the terms.
-        item_ids: in row order.
-    """
-    there = rows >= 0
-    shape = (len(user_ids), int(there.sum()))
-    terms = np.broadcast_to(weighted[there], (*shape, len(names)))
-    scores = np.broadcast_to(weighted[there].sum(axis=-1), shape)
-    every = Ranked(np.broadcast_to(rows[there], shape), scores, terms)
-    frame = list_frame(tuple(user_ids), every, names, item_ids)
+    user_ids: Sequence[str], ranked: Ranked, names: tuple[str, ...], item_ids: tuple[str, ...]
+) -> pl.DataFrame:
+    """Published rows of users without history; arguments as of `list_frame`."""
+    frame = list_frame(tuple(user_ids), ranked, names, item_ids)
     return frame.with_columns(source=pl.lit(POPULAR))
 
 

@@ -122,7 +122,11 @@ def test_the_trade_off_is_that_of_the_validation_window(chosen: list[str]) -> No
 def test_rules_of_variety_are_columns_of_a_night(
     chosen: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rules = ["lists.diversity.mmr=0.6", "lists.diversity.price_band=0.5"]
+    rules = [
+        "lists.diversity.mmr=0.6", "lists.diversity.price_band=0.5",
+        # a model of two steps lists much the same for everybody
+        "gates.rules.same_list.on=false", "gates.rules.one_item_in_lists.on=false",
+    assert terms[-3:] == ["term_price_band", "term_diversity", "term_segment"]
     night = told(["nightly", "--json", "nightly.k=8", *chosen, *rules], capsys)
     lists = release.read_lists(Path(night["release"]))
     terms = [name for name in lists.columns if name.startswith("term_")]
@@ -132,5 +136,7 @@ def test_rules_of_variety_are_columns_of_a_night(
     of_model = lists.filter(pl.col("source") == "model")
     assert of_model["term_price_band"].min() < 0
     assert of_model["term_diversity"].min() < 0
+    assert set(of_model["term_segment"]) == {0}
+    assert lists.filter(pl.col("source") == "popular")["term_segment"].abs().max() > 0
     page = (Path(night["release"]) / "report.html").read_text()
     assert "what it falls to make room" in page

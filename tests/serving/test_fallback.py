@@ -8,25 +8,33 @@ import polars as pl
 from recsys.serving import fallback, release
 
 Made = Any
+
+
+def popular(recommender: Any, k: int) -> list[int]:
+    """The list of somebody of whom nothing is known."""
+    rows: list[int] = fallback.lists(recommender, ["anybody"], k).rows[0].tolist()
+    return rows
+
+
 IDS = tuple(f"i{row}" for row in range(10))
 
 
 def test_by_popularity_where_nothing_was_fitted(made: Made) -> None:
     # events: item 7 three times, 2 twice, 4 once; the rest ties in row order
     recommender = made(events=[7, 7, 7, 2, 2, 4])
-    assert fallback.rows(recommender, 5).tolist() == [7, 2, 4, 0, 1]
+    assert popular(recommender, 5) == [7, 2, 4, 0, 1]
 
 
 def test_by_the_fitted_terms(made: Made) -> None:
     # a negative weight turns the order around
     recommender = made(events=[7, 7, 7, 2, 2, 4], weights=(1.0, -1.0, 0.0))
-    assert fallback.rows(recommender, 10).tolist() == [0, 1, 3, 5, 6, 8, 9, 4, 2, 7]
+    assert popular(recommender, 10) == [0, 1, 3, 5, 6, 8, 9, 4, 2, 7]
 
 
 def test_only_what_may_be_listed(made: Made) -> None:
     eligible = [row not in (7, 0) for row in range(10)]
     recommender = made(events=[7, 7, 2], eligible=eligible)
-    assert fallback.rows(recommender, 3).tolist() == [2, 1, 3]
+    assert popular(recommender, 3) == [2, 1, 3]
     every = fallback.table(recommender, IDS, pl.Series([["a"]] * 10), 10)
     assert not set(every["item_id"]) & {"i7", "i0"}
 
@@ -53,11 +61,10 @@ def test_ranks_agree_with_scores_to_the_last_bit(made: Made) -> None:
     for seed in range(30):
         events = random.integers(0, 40, 200).tolist()
         recommender = made(items=40, events=events, weights=(0.3, 0.1 * (seed + 1) / 3, 0.7))
-        rows = fallback.rows(recommender, 40)
+        ranked = fallback.lists(recommender, ["u1", "u2"], 40)
         ids = tuple(str(row) for row in range(40))
-        weighted = fallback.weighted_terms(recommender, rows)
         names = recommender.names
-        frame = release.popular_frame(["u1", "u2"], rows, weighted, names, ids)
+        frame = release.popular_frame(["u1", "u2"], ranked, names, ids)
         assert release.problems(frame) == []
         terms = frame.select(f"term_{name}" for name in names).to_numpy().sum(axis=1)
         np.testing.assert_allclose(frame["score"].to_numpy(), terms, rtol=1e-12)

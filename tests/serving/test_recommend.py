@@ -24,6 +24,7 @@ class Log:
     items: np.ndarray
     events: np.ndarray
     times: np.ndarray
+    weights: np.ndarray
 
 
 def log_of(histories: list[list[int]]) -> Log:
@@ -32,7 +33,8 @@ def log_of(histories: list[list[int]]) -> Log:
     ages = np.concatenate([np.arange(n, 0, -1) for n in lengths]) if lengths else np.zeros(0)
     rows = np.array([row for items in histories for row in items], np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Log(offsets, rows, np.ones(len(rows), np.int64), NOW - 3600 * ages.astype(np.int64))
+    times = NOW - 3600 * ages.astype(np.int64)
+    return Log(offsets, rows, np.ones(len(rows), np.int64), times, np.ones(len(rows), np.float32))
 
 
 def listed(recommender: Recommender, histories: list[list[int]], k: int) -> list[list[int]]:
@@ -131,7 +133,7 @@ def test_repeats(made: Made) -> None:
 def test_nothing_may_be_listed(made: Made) -> None:
     recommender = made(eligible=[False] * 10)
     assert listed(recommender, [[1]], 5) == [[]]
-    assert fallback.rows(recommender, 3).tolist() == [-1, -1, -1]
+    assert fallback.lists(recommender, ["u"], 3).rows.tolist() == [[-1, -1, -1]]
 
 
 @pytest.mark.parametrize(
@@ -153,8 +155,8 @@ def test_rules_of_variety_add_their_terms(
     np.testing.assert_allclose(ranked.scores, ranked.terms.sum(axis=-1))
     assert ranked.terms[..., 3:].min() < 0
     assert set(ranked.rows[0]) == set(range(10)) - {4, 5}
-    popular = fallback.weighted_terms(recommender, fallback.rows(recommender, 3))
-    assert popular.shape == (3, 3 + len(added))
+    popular = fallback.lists(recommender, ["u"], 3)
+    assert popular.terms.shape == (1, 3, 3 + len(added))
 
 
 def test_a_price_band_lifts_what_lies_below_the_cut(made: Made) -> None:

@@ -49,8 +49,10 @@ def test_golden() -> None:
 
 
 def test_popular_lists_golden() -> None:
-    weighted = np.array([[0.0, 2.0], [0.0, 1.0], [0.0, 0.0]])
-    frame = release.popular_frame(["u9", "u3"], np.array([2, 0, -1]), weighted, ("s", "p"), IDS)
+    terms = np.array([[[0.0, 2.0], [0.0, 1.0], [0.0, 0.0]]] * 2)
+    scores = np.array([[2.0, 1.0, -np.inf]] * 2)
+    ranked = Ranked(np.array([[2, 0, -1]] * 2), scores, terms)
+    frame = release.popular_frame(["u9", "u3"], ranked, ("s", "p"), IDS)
     assert frame.rows() == [
         ("u3", 1, "c", 2.0, 0.0, 2.0, "popular"),
         ("u3", 2, "a", 1.0, 0.0, 1.0, "popular"),
@@ -61,7 +63,8 @@ def test_popular_lists_golden() -> None:
 
 
 def test_nobody() -> None:
-    frame = release.popular_frame([], np.array([0]), np.zeros((1, 2)), ("s", "p"), IDS)
+    nobody = Ranked(np.zeros((0, 1), np.int64), np.zeros((0, 1)), np.zeros((0, 1, 2)))
+    frame = release.popular_frame([], nobody, ("s", "p"), IDS)
     assert frame.is_empty()
     assert frame.schema == lists().schema
 
