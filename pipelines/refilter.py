@@ -49,6 +49,9 @@ def run(settings: Settings, run: Run, night: Night) -> str:
         return ""
     digest = hashlib.sha256("\n".join([manifest["content"], *allowed]).encode()).hexdigest()
     name = f"{manifest['date']}-refiltered-{digest[:16]}"
+    if live.name == name:
+        say(f"{name} is live already")
+        return name
     parents = {REFILTERED: folder.name, "catalogue": night.found.catalogue.name}
     counts = {
         "users": lists["user_id"].n_unique(),

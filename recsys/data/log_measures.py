@@ -58,7 +58,7 @@ def outlying(today: float, before: Floats) -> float | None:
 
     The usual count is the median of the same weekday where there are four weeks to go by, else of
     all days; the spread is the standard deviation of the days around their usual count. 1 within
-    one such deviation.
+    one such deviation, 0 on a day without events.
 
     Args:
         today: events of the last day.
@@ -78,6 +78,8 @@ def outlying(today: float, before: Floats) -> float | None:
         rest = days - usual
     if usual <= 0:
         return None
+    if not today:
+        return 0.0
     ratio, spread = today / usual, float(rest.std(ddof=1)) / usual
     return float(min(1.0, ratio + spread) if ratio < 1 else max(1.0, ratio - spread))
 
