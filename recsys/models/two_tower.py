@@ -103,11 +103,25 @@ class TwoTower(nn.Module):
         """Item vectors `[n, D]` float32; `features.gather(rows)` first for some of them."""
         return self._finished(self.item_tower(features))
 
-    def users(self, items: Tensor, events: Tensor, ages: Tensor, mask: Tensor) -> Tensor:
+    def users(
+        self,
+        items: Tensor,
+        events: Tensor,
+        ages: Tensor,
+        mask: Tensor,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """User states `[B, L, D]` float32; see `user_tower` for the arguments."""
-        return self._finished(self.user_tower(items, events, ages, mask))
+        return self._finished(self.user_tower(items, events, ages, mask, weights))
 
-    def user_vectors(self, items: Tensor, events: Tensor, ages: Tensor, mask: Tensor) -> Tensor:
+    def user_vectors(
+        self,
+        items: Tensor,
+        events: Tensor,
+        ages: Tensor,
+        mask: Tensor,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """The last state of each row, `[B, D]`, from at most the last `max_length` events.
 
         Raises:
@@ -121,7 +135,8 @@ class TwoTower(nn.Module):
         take = (lengths.unsqueeze(1) - longest).clamp(min=0) + place[:longest]
         kept = place[:longest] < lengths.unsqueeze(1)
         window = items.gather(1, take.unsqueeze(-1).expand(-1, -1, items.shape[-1]))
-        states = self.users(window, events.gather(1, take), ages.gather(1, take), kept)
+        told = None if weights is None else weights.gather(1, take)
+        states = self.users(window, events.gather(1, take), ages.gather(1, take), kept, told)
         last = lengths.clamp(max=longest) - 1
         return states[torch.arange(len(last), device=mask.device), last]
 

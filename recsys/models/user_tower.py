@@ -1,4 +1,4 @@
-"""User towers: `(items [B, L, D], events [B, L], ages [B, L], mask [B, L]) -> states [B, L, D]`.
+"""User towers: `(items [B, L, D], events, ages, mask, weights [B, L]) -> states [B, L, D]`.
 
 State l has seen events 0..l only, so that all L positions train at once; a user's vector is the
 last state. Histories stand at the front of their row, padding after them. Called by the two towers.
@@ -20,6 +20,7 @@ from recsys.models.attention import (
 from recsys.settings import Section
 
 FIRST = TIME_BUCKETS  # the gap bucket of a history's first event
+OCTAVES, STEPS = 8, 8  # weights are told apart from 2^-8 to 2^8, in 8 steps an octave
 
 
 class UserTowerSettings(Section):
@@ -52,6 +53,11 @@ class UserTowerSettings(Section):
         description="kinds transformer and gru: adds the mean of the history so far to each state, "
         "so that lasting tastes need not be learned through attention",
     )
+    event_weights: bool = Field(
+        default=False,
+        description="reads the weights of events, such as ratings, beside their types; for logs "
+        "whose weights say more than the event type",
+    )
     request_time: bool = Field(
         default=False,
         description="time biases count from the moment a state is asked (in training the next "
@@ -66,7 +72,10 @@ class UserTowerSettings(Section):
 
 
 class EventInputs(nn.Module):
-    """What happened when: item vector + event type + time since the event before + position."""
+    """What happened when: item vector + event type + time since the event before + position.
+
+    With the settings of the same names also the event's weight, and the time until the request.
+    """
 
     def __init__(self, settings: UserTowerSettings, event_codes: int, width: int) -> None:
         super().__init__()
@@ -80,8 +89,18 @@ class EventInputs(nn.Module):
         if settings.request_time:
             self.wait = nn.Embedding(TIME_BUCKETS, width)
             nn.init.normal_(self.wait.weight, std=0.02)
+        if settings.event_weights:
+            self.weight = nn.Embedding(2 * OCTAVES * STEPS + 1, width)
+            nn.init.normal_(self.weight.weight, std=0.02)
 
-    def forward(self, items: Tensor, events: Tensor, ages: Tensor, asked: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        items: Tensor,
+        events: Tensor,
+        ages: Tensor,
+        asked: Tensor | None,
+        weights: Tensor | None,
+    ) -> Tensor:
         """`[B, L, D]`; positions past `max_length` share the last one's vector."""
         gaps = torch.full_like(ages, FIRST)
         gaps[:, 1:] = time_bucket(ages[:, :-1] - ages[:, 1:])
@@ -90,6 +109,8 @@ class EventInputs(nn.Module):
         happened = self.event(events) + self.gap(gaps) + self.position[places]
         if asked is not None:
             happened = happened + self.wait(time_bucket(ages - asked))
+        if weights is not None:
+            happened = happened + self.weight(weight_bucket(weights))
         inputs: Tensor = self.dropout(items * self.scale + happened)
         return inputs
 
@@ -133,7 +154,14 @@ class UserTower(nn.Module):
             self.output = near_identity(width)
             self.recent = nn.Parameter(torch.full((width,), 0.2))
 
-    def forward(self, items: Tensor, events: Tensor, ages: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self,
+        items: Tensor,
+        events: Tensor,
+        ages: Tensor,
+        mask: Tensor,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """States `[B, L, D]`; those of padding mean nothing.
 
         Args:
@@ -141,9 +169,17 @@ class UserTower(nn.Module):
             events: `[B, L]` int64 event codes.
             ages: `[B, L]` int64 seconds before the window's end, falling along a history.
             mask: `[B, L]` bool, true where there is an event; true ones stand first.
+            weights: `[B, L]` float32 event weights; only `event_weights` reads them.
+
+        Raises:
+            ValueError: `event_weights` is set and there are no weights.
         """
+        if not self.settings.event_weights:
+            weights = None
+        elif weights is None:
+            raise ValueError("this tower reads event weights; pass them")
         asked = request_ages(ages, mask) if self.settings.request_time else None
-        inputs = self.inputs(items, events, ages, asked)
+        inputs = self.inputs(items, events, ages, asked, weights)
         states: Tensor
         match self.settings.kind:
             case "transformer":
@@ -180,6 +216,15 @@ def near_identity(width: int) -> nn.Linear:
     nn.init.eye_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def weight_bucket(weights: Tensor) -> Tensor:
+    """Logarithmic bucket of positive event weights, eight an octave; 1 is in the middle one.
+
+    Half stars from .5 to 5 have a bucket each. Weights that are not positive share the lowest.
+    """
+    steps = STEPS * torch.log2(weights.float().clamp(min=2.0**-OCTAVES))
+    return steps.round().long().clamp(max=STEPS * OCTAVES) + STEPS * OCTAVES
 
 
 def request_ages(ages: Tensor, mask: Tensor) -> Tensor:

@@ -78,6 +78,7 @@ def _last_states(
         torch.from_numpy(np.where(mask, histories.events[events], 0)).to(device),
         torch.from_numpy(ages).to(device),
         torch.from_numpy(mask).to(device),
+        torch.from_numpy(np.where(mask, histories.weights[events], 1)).to(device),
     )
     return state.cpu().numpy()
 

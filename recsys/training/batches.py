@@ -80,6 +80,7 @@ class Batch:
             other items are positions in it.
         items: `[B, L]` position of the event's item.
         events, ages: `[B, L]` event codes, and seconds before the window's end.
+        event_weights: `[B, L]` float32 of the events.
         mask: `[B, L]` true where there is an event.
         places: `[P]` a state, as its place among the `B * L`.
         targets: `[P]` position of the item to foresee.
@@ -95,6 +96,7 @@ class Batch:
     items: Tensor
     events: Tensor
     ages: Tensor
+    event_weights: Tensor
     mask: Tensor
     places: Tensor
     targets: Tensor
@@ -213,6 +215,7 @@ class Batches:
             items=torch.from_numpy(places[: here.size].reshape(mask.shape)),
             events=torch.from_numpy(np.where(mask, histories.events[here], 0)),
             ages=torch.from_numpy(np.where(mask, ages, 0)),
+            event_weights=torch.from_numpy(np.where(mask, histories.weights[here], 1)),
             mask=torch.from_numpy(mask),
             places=torch.from_numpy(states),
             targets=torch.from_numpy(places[here.size : len(windowed)]),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -226,7 +227,9 @@ class Run:
 
 def _data_hash(data: TrainingData) -> str:
     histories = data.histories
-    columns = [histories.offsets, histories.items, histories.events, histories.times]
+    columns: list[npt.NDArray[Any]] = [
+        histories.offsets, histories.items, histories.events, histories.times, histories.weights
+    ]  # fmt: skip
     digest = hashlib.sha256()
     for values in columns:
         digest.update(np.ascontiguousarray(values).tobytes())

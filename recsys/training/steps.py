@@ -22,7 +22,7 @@ def batch_loss(model: TwoTower, features: ItemFeatures, batch: Batch, mask_histo
     vectors = model.items(features.gather(batch.item_rows))
     # embedding, not indexing: its gradient is the same in every run
     history = functional.embedding(batch.items, vectors)
-    states = model.users(history, batch.events, batch.ages, batch.mask)
+    states = model.users(history, batch.events, batch.ages, batch.mask, batch.event_weights)
     hidden = trends = None
     if mask_history:
         hidden = already_had(batch, len(vectors))

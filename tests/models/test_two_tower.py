@@ -90,6 +90,18 @@ def test_a_user_vector_is_the_last_state_of_the_last_events() -> None:
         torch.testing.assert_close(vectors[row], states[0, -1])
 
 
+def test_user_vectors_read_the_weights_of_the_same_events() -> None:
+    users = UserTowerSettings(max_length=3, event_weights=True)
+    model = two_tower.build(ModelSettings(width=D, users=users), catalogue(), ("view",), 0).eval()
+    items, ones = torch.randn(1, 5, D), torch.ones(1, 5, dtype=torch.long)
+    weights = torch.tensor([[9.0, 9.0, 1.0, 2.0, 4.0]])
+    whole = model.user_vectors(items, ones, ones, ones.bool(), weights)
+    late = [value[:, 2:] for value in (items, ones, ones, ones.bool(), weights)]
+    torch.testing.assert_close(whole, model.users(*late)[:, -1])
+    late[-1] = late[-1].flip(1)
+    assert not torch.allclose(whole, model.users(*late)[:, -1])
+
+
 def test_empty_histories_and_padding_in_front_are_refused() -> None:
     model = built()
     items, ones = torch.randn(1, 2, D), torch.ones(1, 2, dtype=torch.long)

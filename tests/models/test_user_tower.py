@@ -125,10 +125,39 @@ def test_request_time_reads_the_moment_of_the_request_and_nothing_else_of_the_fu
     assert not torch.allclose(later_end[0, -1], before[0, -1])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_event_weights_matter_from_their_event_on_and_not_in_padding(kind: str) -> None:
+    tower = built(kind, event_weights=True)
+    items, events, ages, mask = batch()
+    weights = torch.rand(B, L) + 1
+    before = tower(items, events, ages, mask, weights)
+    later = torch.arange(L) >= 2
+    changed = tower(items, events, ages, mask, torch.where(later, 3 * weights, weights))
+    torch.testing.assert_close(changed[:, :2], before[:, :2])
+    assert not torch.allclose(changed[0, 2:], before[0, 2:])
+    poisoned = tower(items, events, ages, mask, torch.where(mask, weights, -7))
+    torch.testing.assert_close(poisoned[mask], before[mask])
+    with pytest.raises(ValueError, match="pass them"):
+        tower(items, events, ages, mask)
+
+
+def test_a_tower_that_does_not_read_event_weights_ignores_them() -> None:
+    tower = built("transformer")
+    torch.testing.assert_close(tower(*batch(), torch.rand(B, L)), tower(*batch()), rtol=0, atol=0)
+
+
+def test_golden_weight_buckets() -> None:
+    # 64 + 8 log2(w), within 0 to 128
+    weights = torch.tensor([1.0, 2.0, 0.5, 256.0, 1e9, 0.0, -3.0])
+    assert user_tower.weight_bucket(weights).tolist() == [64, 72, 56, 128, 128, 0, 0]
+    stars = torch.arange(0.5, 5.5, 0.5)
+    assert len(user_tower.weight_bucket(stars).unique()) == 10
+
+
 def test_gru_equals_a_loop() -> None:
     tower = built("gru", blocks=1, long_term=False)
     items, events, ages, mask = batch()
-    inputs = tower.inputs(items, events, ages, None)
+    inputs = tower.inputs(items, events, ages, None, None)
     gru = tower.recurrent
     state = torch.zeros(B, D)
     for place in range(L):

@@ -104,6 +104,9 @@ def test_a_batch_equals_a_loop_over_its_users() -> None:
             assert batch.ages[place, :size].tolist() == list(
                 end - history.times[start : start + size]
             )
+            assert batch.event_weights[place, :size].tolist() == pytest.approx(
+                history.weights[start : start + size].tolist()
+            )
             np.testing.assert_allclose(
                 weights[place, :size], history.weights[start + 1 : start + size + 1]
             )
