@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 	$(BIN)/recsys demo
 
 test: $(VENV)/.installed-test lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 faults: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
