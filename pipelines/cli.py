@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.exceptions import TyperException
@@ -251,6 +251,29 @@ def status(config: Config = None, overrides: Overrides = None, as_json: Json = F
 
     chosen = _settings(config, overrides)
     _look(as_json, steer.status(chosen))
+
+
+@app.command(epilog="Examples: `recsys erase u17 --config my.toml`; `recsys erase b42 --item`")
+def erase(
+    identifier: Annotated[str, typer.Argument(metavar="USER", help="Id of a user, or an item.")],
+    config: Config = None,
+    overrides: Overrides = None,
+    item: Annotated[bool, typer.Option("--item", help="The id is an item's.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only search every file: exit 3 where the id stands.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Removes a person (or an item) from logs, buckets, releases and quarantine; lists it all."""
+    from pipelines import erase as stage
+
+    chosen = _settings(config, overrides)
+    kind: Literal["user", "item"] = "item" if item else "user"
+    if check:
+        _look(as_json, stage.check(chosen, kind, identifier))
+        return
+    _stage("erase", chosen, as_json, lambda run: stage.run(chosen, run, kind, identifier, dry_run))
 
 
 @app.command(epilog="Examples: `recsys doctor`; `recsys doctor --model --config my.toml`")

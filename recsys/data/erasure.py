@@ -96,7 +96,7 @@ def remember(work: Path, kind: Kind, identifier: str) -> None:
     if known.holds(kind, identifier):
         return
     more = known.adding(kind, identifier)
-    with artefacts.publishing(work / ROOT, NAME, KIND) as staged:
+    with artefacts.publishing(work / ROOT, NAME, KIND, current=False) as staged:
         lists = {"users": dict(more.users), "items": dict(more.items)}
         durable.write_json(staged.folder / FILE, lists)
 
