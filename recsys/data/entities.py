@@ -134,7 +134,10 @@ def one_row_each(
 
 
 def near_twins(ids: pl.Series) -> list[str]:
-    """A warning about ids that differ only in case or in blanks around them; they stay distinct."""
+    """A warning about ids that differ only in case or in blanks around them; they stay distinct.
+
+    Warnings stand in manifests, records and logs, so users are counted there, never named.
+    """
     key = ids.str.strip_chars().str.to_lowercase()
     pairs = (
         pl.DataFrame({"id": ids, "key": key})
@@ -145,11 +148,11 @@ def near_twins(ids: pl.Series) -> list[str]:
     )
     if pairs.is_empty():
         return []
+    line = f"{pairs.height:,} groups of {ids.name} differ only in case or blanks and are kept apart"
+    if ids.name == "user_id":
+        return [line]
     examples = "; ".join(
         " and ".join(shown(identifier) for identifier in group)
         for group in pairs["id"].head(EXAMPLES)
     )
-    return [
-        f"{pairs.height:,} groups of {ids.name} differ only in case or blanks and are kept apart: "
-        f"{examples}"
-    ]
+    return [f"{line}: {examples}"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.data import catalogue, erasure, faults, interactions
+from recsys.data import catalogue, entities, erasure, faults, interactions
 from recsys.data.erasure import Erased
 from recsys.data.settings import DataSettings
 from recsys.errors import InputFault
@@ -111,3 +111,11 @@ def test_the_catalogue_leaves_them_out(tmp_path: Path) -> None:
     assert found.users["user_id"].to_list() == ["U1"]
     assert found.counts["items"] == 2
     assert found.warnings == ()  # no twins are left to be named
+
+
+def test_warnings_name_items_and_count_users() -> None:
+    (told,) = entities.near_twins(pl.Series("item_id", ["i1", "I1", "i2"]))
+    assert "'i1' and 'I1'" in told or "'I1' and 'i1'" in told
+    (told,) = entities.near_twins(pl.Series("user_id", ["u1", "U1", "u2"]))
+    assert told.startswith("1 groups of user_id")
+    assert "u1" not in told
