@@ -169,9 +169,9 @@ def _told(folder: Path, what: str) -> dict[str, Any]:
     manifest = artefacts.read(folder, release.KIND, check=False)
     counts = manifest["counts"]
     lines = [f"{key.replace('_', ' ')}: {value:,}" for key, value in counts.items()]
-    text = [f"{what}: {folder}", *lines, f"report: {folder / 'report.html'}"]
+    lines += [gates.summary(manifest["gates"]), f"report: {folder / 'report.html'}"]
     return {
-        "text": "\n".join(text),
+        "text": "\n".join([f"{what}: {folder}", *lines]),
         "release": str(folder),
         "content": manifest["content"],
         "counts": counts,

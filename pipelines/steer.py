@@ -6,7 +6,8 @@ from typing import Any
 
 from pipelines.settings import Settings
 from recsys import artefacts
-from recsys.serving import release
+from recsys.serving import gates, release
+from recsys.serving.baseline import REFILTERED
 
 
 def verify(settings: Settings) -> dict[str, Any]:
@@ -41,11 +42,16 @@ def status(settings: Settings) -> dict[str, Any]:
         f"live: {folder.name}, for {day}, {age:,.0f} hours old"
         + (f" (EXPIRED: valid for {manifest['valid_hours']:g} hours)" if expired else ""),
         *(f"{key.replace('_', ' ')}: {value:,}" for key, value in counts.items()),
-        f"gates: {sum(gate['verdict'] == 'pass' for gate in manifest['gates'])} of "
-        f"{len(manifest['gates'])} passed",
+        *(
+            [f"filtered again from {manifest[REFILTERED]} after a refused night"]
+            if REFILTERED in manifest
+            else []
+        ),
+        gates.summary(manifest["gates"]),
         f"releases: {', '.join(artefacts.versions(root))}",
         *(
             f"run {r['run']}: {r['command']} {r['status']} (exit {r.get('exit', '-')})"
+            + (f"; {r['gates']}" if r["status"] == "refused" and r["gates"] else "")
             for r in runs
         ),
     ]
@@ -78,7 +84,7 @@ def _last_runs(settings: Settings, count: int = 5) -> list[dict[str, Any]]:
             record = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        found.append(
-            {key: record.get(key) for key in ("run", "command", "status", "exit", "begin")}
-        )
+        run = {key: record.get(key) for key in ("run", "command", "status", "exit", "begin")}
+        table = record.get("gates")
+        found.append(run | {"gates": gates.summary(table) if table else ""})
     return found

@@ -7,7 +7,7 @@ they are kept with the release, so that the next night has its baseline.
 
 import fnmatch
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -152,6 +152,18 @@ def require(gates: list[Gate], where: str) -> None:
 def rows(gates: list[Gate]) -> list[dict[str, Any]]:
     """For manifests and reports."""
     return [asdict(gate) for gate in gates]
+
+
+def summary(table: Sequence[Mapping[str, Any]]) -> str:
+    """A line about the rows of a release's manifest or a run's record: how many passed, who not."""
+    names: dict[str, list[str]] = {"fail": [], "warn": [], "pass": []}
+    for row in table:
+        names.setdefault(row["verdict"], []).append(row["name"])
+    judged = sum(len(names[verdict]) for verdict in ("fail", "warn", "pass"))
+    told = [f"{len(names['pass'])} of {judged} gates passed"]
+    told += [f"failed: {', '.join(names['fail'])}"] if names["fail"] else []
+    told += [f"warned: {', '.join(names['warn'])}"] if names["warn"] else []
+    return "; ".join(told)
 
 
 def _changed(name: str, rule: Rule | None, change: RuleChange) -> Rule:

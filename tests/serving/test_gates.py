@@ -215,3 +215,12 @@ def test_rows_are_plain_values() -> None:
         "verdict": "pass",
         "beyond": 0.0,
     }
+
+
+def test_a_summary_names_who_did_not_pass() -> None:
+    table = judged(
+        {"items": 600.0, "users": 85.0, "coverage": 0.5}, {"items": 1000.0, "users": 100}
+    )
+    rows = [*gates.rows(list(table.values())), {"name": "drift", "verdict": "skipped"}]
+    assert gates.summary(rows) == "1 of 3 gates passed; failed: catalogue_shrinks; warned: users"
+    assert gates.summary(rows[1:2]) == "1 of 1 gates passed"
