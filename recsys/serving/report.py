@@ -126,7 +126,7 @@ def _gates(gates: tuple[GateRow, ...]) -> dict[str, str]:
     worst = next((verdict for verdict in ("fail", "warn") if count[verdict]), "pass")
     told = {
         "fail": f"{count['fail']} of {judged} gates failed",
-        "warn": f"{judged} gates passed, {count['warn']} with a warning",
+        "warn": f"no gate failed, {count['warn']} of {judged} warn",
         "pass": f"all {judged} gates passed",
     }
     return {"gates_worst": worst, "gates_told": told[worst]}

@@ -181,3 +181,24 @@ def test_bars_of_terms_lie_on_one_axis() -> None:
     assert report._bar(-1, -1, 3) == {"value": -1, "left": 0, "width": 25, "zero": 25}
     assert report._bar(3, -1, 3) == {"value": 3, "left": 25, "width": 75, "zero": 25}
     assert report._bar(0, 0, 0) == {"value": 0, "left": 0, "width": 0, "zero": 0}
+
+
+def test_gates_that_were_missed_come_first_and_say_by_how_much() -> None:
+    rows = [
+        {"name": "steady", "limit": "at least 0.7 × before", "verdict": "pass", "measured": 3000.0},
+        {"name": "overlap", "limit": "at least 0.05", "verdict": "skipped"},
+        {"name": "catalogue_shrinks", "means": "Items of the catalogue.", "measured": 600.0,
+         "baseline": 1000.0, "value": 0.6, "limit": "at least 0.7 × before", "verdict": "fail",
+         "beyond": 0.1},
+        {"name": "drift/event", "limit": "at most 0.1", "verdict": "warn", "measured": 0.2},
+    ]  # fmt: skip
+    html = report.render(page(gates=rows, notice="The night was <refused>."))
+    order = [html.index(name) for name in ("Catalogue shrinks", "Drift/event", "Steady", "Overlap")]
+    assert order == sorted(order)
+    assert "1 of 3 gates failed" in html
+    assert "missed by 0.1" in html
+    assert "1,000" in html
+    assert html.index("Not judged") < order[-1]
+    assert "The night was &lt;refused&gt;." in html
+    warned = report.render(page(gates=rows[3:]))
+    assert "no gate failed, 1 of 1 warn" in warned
