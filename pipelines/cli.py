@@ -221,6 +221,36 @@ def show_user(
     _look(as_json, look.show_user(chosen, user))
 
 
+@app.command("why-not", epilog="Example: `recsys why-not u17 b42 --config configs/sample.toml`")
+def why_not(
+    user: Annotated[str, typer.Argument(help="User id.")],
+    item: Annotated[str, typer.Argument(help="Item id.")],
+    config: Config = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Says what kept an item out of a user's live list: a rule, its score, or variety."""
+    from pipelines import why_not as stage
+
+    chosen = _settings(config, overrides)
+    _look(as_json, stage.run(chosen, user, item))
+
+
+@app.command(epilog="Example: `recsys diff 2026-10-29 2026-10-30 --config configs/sample.toml`")
+def diff(
+    one: Annotated[str, typer.Argument(help="Name of a release, or how it begins.")],
+    other: Annotated[str, typer.Argument(help="Name of another one.")],
+    config: Config = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Compares two releases: users, lists, items, counts, gates, parents."""
+    from pipelines import differences
+
+    chosen = _settings(config, overrides)
+    _look(as_json, differences.run(chosen, one, other))
+
+
 @app.command(epilog="Example: `recsys verify --config configs/sample.toml`")
 def verify(config: Config = None, overrides: Overrides = None, as_json: Json = False) -> None:
     """Checks the live release: every file against its manifest, every list against the rules."""
