@@ -296,9 +296,9 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(shutil, "rmtree", leaves)
 
 
-@pytest.mark.parametrize("kind", ["user", "item"])
+@pytest.mark.parametrize(("kind", "stride"), [("user", 6), ("item", 14)])
 def test_killed_at_any_step_it_completes(
-    night: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    night: Path, tmp_path: Path, kind: str, stride: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tmp_path / "whole"
     shutil.copytree(night / "work", whole)
@@ -323,7 +323,7 @@ def test_killed_at_any_step_it_completes(
         assert contents(work) == wanted
         assert named(work, WORDS[kind][0]) == []
         shutil.rmtree(work)
-        number += steps.randint(4, 14)
+        number += steps.randint(2, stride)
     assert killed >= 5
 
 
