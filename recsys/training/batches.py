@@ -7,18 +7,17 @@ resumes inside an epoch sees exactly the batches that it would have seen. Called
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recsys.data.popularity import log_inclusion
 from recsys.data.trends import DAY_SECONDS, Trends
 from recsys.settings import Section
+from recsys.training.batch import Batch
 from recsys.training.windows import Histories, day_before, packed, targets, windows
 
 Rows = npt.NDArray[np.int64]
@@ -68,51 +67,6 @@ class BatchSettings(Section):
     event_weights: bool = Field(
         default=False, description="weigh targets by their event's weight; else all count alike"
     )
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B windows of at most L events, and P pairs of a state and what it should foresee.
-
-    Attributes:
-        users: `[B]` the users' indices in the histories.
-        item_rows: `[C]` catalogue rows: items of the windows, then negatives. All are candidates;
-            other items are positions in it.
-        items: `[B, L]` position of the event's item.
-        events, ages: `[B, L]` event codes, and seconds before the window's end.
-        event_weights: `[B, L]` float32 of the events.
-        mask: `[B, L]` true where there is an event.
-        places: `[P]` a state, as its place among the `B * L`.
-        targets: `[P]` position of the item to foresee.
-        weights: `[P]` of the targets.
-        ahead: `[P]` int64, 1 where the target's day is a later one than the state's, else 0.
-        log_q: `[C]` log probability that a row is a candidate; None where all items are.
-        moments: `[P]` which of the batch's T days a target belongs to; None without trends.
-        counts, item_ages: `[T, C, H]` and `[T, C]`, what was known of the items on those days.
-    """
-
-    users: Tensor
-    item_rows: Tensor
-    items: Tensor
-    events: Tensor
-    ages: Tensor
-    event_weights: Tensor
-    mask: Tensor
-    places: Tensor
-    targets: Tensor
-    weights: Tensor
-    ahead: Tensor
-    log_q: Tensor | None
-    moments: Tensor | None = None
-    counts: Tensor | None = None
-    item_ages: Tensor | None = None
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
-        if device.type == "cpu":
-            return self
-        moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
-        return replace(self, **moved)
 
 
 class Batches:
@@ -225,7 +179,7 @@ class Batches:
         )
         if self._trends is None:
             return batch
-        return _with_trends(batch, self._trends, histories.times[wanted], rows)
+        return batch.with_trends(self._trends, histories.times[wanted])
 
     def _pairs(self, starts: Rows, here: Rows, mask: Mask) -> tuple[Rows, Rows, Rows]:
         """States as places in `[B, L]`, the event that each should foresee, and `ahead`."""
@@ -275,15 +229,3 @@ class Batches:
             log_q = np.log(np.exp(log_q) * (1 - uniform) + uniform)
         inclusion: npt.NDArray[np.float32] = log_q.astype(np.float32)
         return inclusion
-
-
-def _with_trends(batch: Batch, trends: Trends, times: Rows, rows: Rows) -> Batch:
-    """`batch` with what was known of its items on its targets' days; `times` are theirs, [P]."""
-    days, moments = np.unique(times // DAY_SECONDS, return_inverse=True)
-    counts, ages = trends.at(days, rows)
-    return replace(
-        batch,
-        moments=torch.from_numpy(moments),
-        counts=torch.from_numpy(counts),
-        item_ages=torch.from_numpy(ages),
-    )

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recsys.training.batches import Batch, Batches
+from recsys.training.batch import Batch
+from recsys.training.batches import Batches
 from recsys.training.steps import already_had
 from recsys.training.windows import Histories
 

@@ -17,7 +17,8 @@ from recsys.data.trends import Trends
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
 from recsys.training import checkpoints, optimizers, steps
-from recsys.training.batches import Batch, Batches
+from recsys.training.batch import Batch
+from recsys.training.batches import Batches
 from recsys.training.settings import (
     FREE,
     TrainingSettings,

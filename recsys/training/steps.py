@@ -13,7 +13,7 @@ from recsys.errors import InputFault
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
 from recsys.training import losses, optimizers
-from recsys.training.batches import Batch
+from recsys.training.batch import Batch
 from recsys.training.losses import Grouped
 
 

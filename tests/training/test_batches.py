@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from recsys.data import trends
 from recsys.data.trends import DAY_SECONDS
-from recsys.training import batches, windows
+from recsys.training import windows
+from recsys.training.batch import Batch
 from recsys.training.batches import Batches, BatchSettings
 
 N = 30
@@ -242,7 +243,7 @@ def test_golden_day_before() -> None:
     assert before.tolist() == [-1, -1, -1, 2, 2, 4, -1, -1]
 
 
-def pairs(batch: batches.Batch) -> set[tuple[int, int, int, int]]:
+def pairs(batch: Batch) -> set[tuple[int, int, int, int]]:
     """User, state, item to foresee, and whether it is ahead."""
     length = batch.mask.shape[1]
     users = batch.users[batch.places // length]
