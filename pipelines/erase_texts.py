@@ -21,6 +21,7 @@ from recsys.errors import escaped
 
 MARK = "[erased]"
 MESSAGES = {"error", "warnings", "message"}  # fields of records that quote input
+QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,11 @@ class _Scrubber:
         return value
 
     def text(self, text: str, message: bool) -> str:
-        pattern = self.target.word if message else self.target.sure
+        if message:  # a refused line stands there in quotes, and the id somewhere in it
+            text = QUOTED.sub(lambda line: self.without(self.target.word, line[0]), text)
+        return self.without(self.target.sure, text)
+
+    def without(self, pattern: re.Pattern[str], text: str) -> str:
         cleaned, count = pattern.subn(MARK, text)
         self.count += count
         return cleaned

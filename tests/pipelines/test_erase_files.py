@@ -41,7 +41,8 @@ def test_an_id_in_the_path_of_the_work_folder_tells_nothing() -> None:
 
 def test_json_loses_the_id_and_nothing_else(tmp_path: Path) -> None:
     record = {
-        "error": "line 3: '7,i1,yesterday'", "user_id": 7, "rows": 7, "text": "7 of 7",
+        "error": "7 of 70 rows are bad, as line 7: '7,i1,yesterday'",
+        "user_id": 7, "rows": 7, "text": "7 of 7",
         "settings": {"nightly": {"blocked": ["7", "8"]}, "work": "/tmp/7"}, "list": [7, "'7'"],
     }  # fmt: skip
     path = tmp_path / "run.json"
@@ -50,7 +51,8 @@ def test_json_loses_the_id_and_nothing_else(tmp_path: Path) -> None:
     assert erase_files.places(path, target) == 4
     erase_files.replace(path, target)
     assert json.loads(path.read_text()) == record | {
-        "error": f"line 3: '{MARK},i1,yesterday'", "user_id": MARK, "list": [7, MARK],
+        "error": f"7 of 70 rows are bad, as line 7: '{MARK},i1,yesterday'",
+        "user_id": MARK, "list": [7, MARK],
         "settings": {"nightly": {"blocked": ["8"]}, "work": "/tmp/7"},
     }  # fmt: skip
     assert erase_files.places(path, target) == 0
