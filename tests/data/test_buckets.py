@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys import artefacts
@@ -44,7 +44,6 @@ def test_the_bucket_of_a_user_never_changes() -> None:
     assert buckets.bucket_of(["123456789", "123456789", ""], 16).tolist() == [6, 6, 0]
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=4), max_size=30), st.integers(1, 9))
 def test_splitting_keeps_every_row_and_each_user_in_one_bucket(
     users: list[str], count: int

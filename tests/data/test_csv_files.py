@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import csv_files, tables
@@ -27,7 +27,6 @@ def read(data: bytes, **settings: object) -> tables.RawTable:
         return csv_files.read(path, chosen, ("a", "b"), None)
 
 
-@settings(deadline=None)
 @given(ROWS, st.sampled_from(["\n", "\r\n"]))
 def test_fields_and_rows_are_those_of_the_csv_module(rows: list[list[str]], end: str) -> None:
     text = io.StringIO(newline="")
@@ -45,7 +44,6 @@ def test_fields_and_rows_are_those_of_the_csv_module(rows: list[list[str]], end:
             assert data[:offset].endswith(end.encode())
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60).map(lambda tail: b"a,b\n" + tail))
 def test_any_bytes_are_read_or_refused_and_rows_add_up(data: bytes) -> None:
     try:
@@ -57,7 +55,6 @@ def test_any_bytes_are_read_or_refused_and_rows_add_up(data: bytes) -> None:
     assert all(2 <= row <= table.read + table.blank + 1 for row in rows)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(st.sampled_from('x" 7é'), max_size=4), min_size=1, max_size=6))
 def test_quotes_inside_unquoted_fields_are_letters(fields: list[str]) -> None:
     data = "".join(f"u{field},{number}\n" for number, field in enumerate(fields))

@@ -75,7 +75,7 @@ def test_numbers_are_ids_too() -> None:
     assert left["user_id"].to_list() == [70, None]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rows=st.lists(ROW, min_size=1, max_size=20))
 def test_ingest_drops_their_rows_and_no_others(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]]

@@ -35,7 +35,7 @@ from recsys.errors import InputFault, LockFault
 
 FIELD = st.text(st.sampled_from('ab",; \n\r7é'), max_size=6)
 ROWS = st.lists(st.lists(FIELD, min_size=2, max_size=3), max_size=8)
-AGAIN = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+AGAIN = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

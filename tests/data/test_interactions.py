@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import interactions
@@ -41,7 +41,6 @@ def ingest(
         return interactions.ingest(chosen, known, NOW)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(EVENT, max_size=8), min_size=1, max_size=3))
 def test_every_row_goes_where_a_plain_loop_puts_it(
     files: list[list[tuple[str, str, int, str]]],

@@ -69,7 +69,7 @@ def test_utilities_worked_out_by_hand(day: float, expected: list[float]) -> None
     np.testing.assert_allclose(scores, [expected], atol=1e-6)
 
 
-@hypothesis_settings(max_examples=15, deadline=None)
+@hypothesis_settings(max_examples=15)
 @given(st.integers(0, 1000), st.integers(20, 80), st.integers(7, 20), st.floats(0.05, 1))
 def test_nothing_happens_before_an_item_is_there_nor_after_the_end(
     seed: int, items: int, days: int, first: float

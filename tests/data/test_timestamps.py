@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.data import time_range, timestamps
@@ -22,7 +22,6 @@ def parse(values: list[object], **settings: object) -> pl.DataFrame:
     return timestamps.parse(pl.Series("timestamp", values), chosen, "f")
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.builds(lambda time, zone: time.replace(tzinfo=zone), TIMES, OFFSETS), min_size=1)
 )
@@ -33,7 +32,6 @@ def test_texts_with_an_offset_are_what_python_reads(times: list[datetime]) -> No
         assert frame["code"].null_count() == len(times)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 4 * 10**15), min_size=1), st.sampled_from(["s", "ms", "us", "ns"]))
 def test_whole_epoch_numbers_are_exact_as_numbers_and_as_texts(
     micros: list[int], unit: str
@@ -49,7 +47,6 @@ def test_whole_epoch_numbers_are_exact_as_numbers_and_as_texts(
         assert parse(list(column), timestamp_unit=unit)["timestamp"].to_list() == expected
 
 
-@settings(deadline=None)
 @given(st.lists(TIMES, min_size=1))
 def test_local_times_are_those_of_the_zone_or_quarantined(times: list[datetime]) -> None:
     from zoneinfo import ZoneInfo

@@ -31,7 +31,7 @@ def test_golden() -> None:
     assert np.isnan(ages[:, 1]).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 60), st.integers(0, DAY - 1))
 def test_counts_equal_the_decayed_ones_of_any_moment(seed: int, events: int, ends: int) -> None:
     random = np.random.default_rng(seed)
@@ -52,7 +52,7 @@ def test_counts_equal_the_decayed_ones_of_any_moment(seed: int, events: int, end
             )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000))
 def test_the_future_changes_nothing(seed: int) -> None:
     random = np.random.default_rng(seed)

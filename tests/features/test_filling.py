@@ -86,7 +86,7 @@ def test_only_what_is_missing_is_encoded(tmp_path: Path) -> None:
     assert not third.seen
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(kills=st.lists(st.integers(0, 4), min_size=1, max_size=3))
 def test_killed_and_resumed_ends_in_the_same_bytes(kills: list[int]) -> None:
     sources = texts(23)
@@ -192,7 +192,7 @@ def test_a_file_that_changed_is_not_stored_under_its_old_hash(tmp_path: Path) ->
     assert not filled.store.read([key])[1].any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(known=st.sets(st.integers(0, 30)), asked=st.lists(st.integers(0, 40), max_size=20))
 def test_read_answers_in_the_order_of_the_question(known: set[int], asked: list[int]) -> None:
     keys = tuple(f"{number:02d}" for number in sorted(known))

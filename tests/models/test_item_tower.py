@@ -103,7 +103,7 @@ def test_golden_standardise() -> None:
     assert state["projections.0.deviation"].tolist() == [2, 1]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.floats(0, 0.95), st.floats(0, 0.95))
 def test_dropping_never_adds_and_never_takes_all(seed: int, ids: float, content: float) -> None:
     module = tower(id_dropout=ids, modality_dropout=content)

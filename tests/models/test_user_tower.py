@@ -194,7 +194,7 @@ def test_golden_running_mean() -> None:
     torch.testing.assert_close(user_tower.running_mean(values, 0.5), expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=9), st.floats(0.1, 1))
 def test_running_mean_equals_a_loop(numbers: list[float], decay: float) -> None:
     found = user_tower.running_mean(torch.tensor(numbers).view(1, -1, 1), decay).flatten()

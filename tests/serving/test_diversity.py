@@ -211,7 +211,7 @@ RULES = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 14), RULES)
 def test_each_place_has_the_best_of_a_slow_loop(
     seed: int, width: int, k: int, rules: DiversitySettings
@@ -230,7 +230,7 @@ def test_each_place_has_the_best_of_a_slow_loop(
             assert values[rows[place]] >= max(values.values()) - 1e-6
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 14), RULES)
 def test_scores_fall_and_are_the_sum_of_their_columns(
     seed: int, width: int, k: int, rules: DiversitySettings
@@ -264,7 +264,7 @@ def test_with_all_rules_off_lists_are_only_cut(seed: int, width: int, k: int) ->
     np.testing.assert_array_equal(found.terms, ranked.terms[:, :k])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 8), RULES)
 def test_a_short_list_begins_a_long_one(seed: int, k: int, rules: DiversitySettings) -> None:
     ranked, vectors, known, taste = drawn(seed, 3, 12)

@@ -163,7 +163,7 @@ def test_ids_that_need_pickle(tmp_path: Path) -> None:
         index.read(tmp_path, "words")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 10_000))
 def test_exact_search_is_brute_force(count: int, k: int, seed: int) -> None:
     # small whole numbers: exact inner products, many ties; faiss chooses the last of them

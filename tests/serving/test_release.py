@@ -223,7 +223,7 @@ def test_rollback_to_a_damaged_release_leaves_the_live_one(tmp_path: Path) -> No
     assert release.verify(tmp_path)["release"] == "v2"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 8), st.integers(1, 6))
 def test_what_the_reranker_orders_has_no_problems(seed: int, users: int, k: int) -> None:
     random = np.random.default_rng(seed)

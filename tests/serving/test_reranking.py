@@ -54,7 +54,7 @@ def test_a_score_that_is_not_a_number() -> None:
         reranking.rerank(candidates([[0]], [[1.0]]), 1.0, terms, reranker, 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 9), st.integers(1, 12))
 def test_the_score_is_the_sum_of_its_columns(seed: int, users: int, width: int, k: int) -> None:
     random = np.random.default_rng(seed)

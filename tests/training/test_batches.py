@@ -114,7 +114,7 @@ def test_a_batch_equals_a_loop_over_its_users() -> None:
             assert not batch.mask[place, size:].any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 100), st.sampled_from(["in_batch", "mixed", "full"]))
 def test_an_epoch_has_every_target_once_and_each_candidate_once(seed: int, kind: str) -> None:
     history = log([9, 3, 1, 2, 7, 5], seed)
@@ -275,7 +275,7 @@ def test_session_weight() -> None:
     assert batch.users.tolist() == [0]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 500), st.booleans())
 def test_night_pairs_equal_a_loop(seed: int, repeats: bool) -> None:
     history = log([7, 1, 4, 9], seed)

@@ -120,7 +120,7 @@ def test_a_candidate_that_is_not_there_yet_does_not_count() -> None:
     assert torch.isfinite(arguments["states"].grad).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(0, 8), st.floats(-60, 0))
 def test_halving_q_adds_log_2_however_rare_the_item(seed: int, item: int, rarity: float) -> None:
     arguments = case(seed)
@@ -135,7 +135,7 @@ def test_halving_q_adds_log_2_however_rare_the_item(seed: int, item: int, rarity
     torch.testing.assert_close(change, expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
 def test_the_order_of_candidates_and_positions_does_not_matter(seed: int, random: object) -> None:
     arguments = case(seed)
