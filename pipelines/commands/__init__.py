@@ -1,0 +1,1 @@
+"""The commands of the command line; importing a module registers its commands."""

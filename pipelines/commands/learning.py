@@ -1,0 +1,78 @@
+"""Commands that train, tune and judge: `train`, `tune`, `evaluate`, `doctor`."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines.commands import shared
+from pipelines.commands.shared import app
+
+
+@app.command(epilog="Example: `recsys train --config configs/movielens.toml train.epochs=20`")
+def train(
+    config: shared.Config = None,
+    overrides: shared.Overrides = None,
+    as_json: shared.Json = False,
+    resume: shared.Resume = False,
+) -> None:
+    """Trains the two towers, fits the reranker on the validation window, saves the model folder."""
+    from pipelines import train as stage
+
+    chosen = shared.settings(config, overrides)
+    shared.stage("train", chosen, as_json, lambda run: stage.run(chosen, run, resume=resume))
+
+
+@app.command(epilog="Example: `recsys tune --config configs/movielens.toml --trials 30`")
+def tune(
+    config: shared.Config = None,
+    overrides: shared.Overrides = None,
+    trials: Annotated[int | None, typer.Option(help="Trials, earlier calls included.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Hours of them; the last one ends.")] = None,
+    as_json: shared.Json = False,
+) -> None:
+    """Searches better settings on the validation window; the same command again goes on."""
+    from pipelines import tune as stage
+
+    chosen, words = shared.settings(config, overrides), ["--config", str(config)] if config else []
+    budget = stage.Budget(trials, hours)
+    words += overrides or []
+    shared.stage("tune", chosen, as_json, lambda run: stage.run(chosen, run, budget, words))
+
+
+@app.command(epilog="Example: `recsys evaluate --config configs/sample.toml --ablate`")
+def evaluate(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
+    config: shared.Config = None,
+    overrides: shared.Overrides = None,
+    as_json: shared.Json = False,
+    without: shared.Without = None,
+    only: shared.Only = None,
+    ablate: shared.Ablate = False,
+    retrain: shared.Retrain = False,
+    stale: shared.Stale = False,
+    trade_off: shared.TradeOff = False,
+) -> None:
+    """Measures recall_at_k and more on the test window, beside baselines, with intervals."""
+    from pipelines import evaluate as stage
+    from pipelines.ablation import Ablation
+
+    chosen = shared.settings(config, overrides)
+    asked = Ablation(tuple(without or ()), tuple(only or ()), ablate, retrain)
+    extras = stage.Extras(stale, trade_off)
+    shared.stage("evaluate", chosen, as_json, lambda run: stage.run(chosen, run, asked, extras))
+
+
+@app.command(epilog="Examples: `recsys doctor`; `recsys doctor --model --config my.toml`")
+def doctor(
+    config: shared.Config = None,
+    overrides: shared.Overrides = None,
+    model: Annotated[
+        bool, typer.Option("--model", help="Examine the live model's negatives, lists, vectors.")
+    ] = False,
+    as_json: shared.Json = False,
+) -> None:
+    """Checks versions, devices, the torch/torchrec/faiss fit and disk; says the fix."""
+    from pipelines import doctor as machine
+    from pipelines import model_doctor
+
+    chosen = shared.settings(config, overrides)
+    shared.show(as_json, model_doctor.run(chosen) if model else machine.run(chosen))

@@ -1,0 +1,51 @@
+"""Commands that look into the live release: `show-user`, `why-not`, `similar`."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines.commands import shared
+from pipelines.commands.shared import app
+
+
+@app.command("show-user", epilog="Example: `recsys show-user u17 --config configs/sample.toml`")
+def show_user(
+    user: Annotated[str, typer.Argument(help="User id.")],
+    config: shared.Config = None,
+    overrides: shared.Overrides = None,
+    as_json: shared.Json = False,
+) -> None:
+    """Shows a user's history and live list, with every score term."""
+    from pipelines import look
+
+    chosen = shared.settings(config, overrides)
+    shared.show(as_json, look.show_user(chosen, user))
+
+
+@app.command("why-not", epilog="Example: `recsys why-not u17 b42 --config configs/sample.toml`")
+def why_not(
+    user: Annotated[str, typer.Argument(help="User id.")],
+    item: Annotated[str, typer.Argument(help="Item id.")],
+    config: shared.Config = None,
+    overrides: shared.Overrides = None,
+    as_json: shared.Json = False,
+) -> None:
+    """Says what kept an item out of a user's live list: a rule, its score, or variety."""
+    from pipelines import why_not as stage
+
+    chosen = shared.settings(config, overrides)
+    shared.show(as_json, stage.run(chosen, user, item))
+
+
+@app.command(epilog="Example: `recsys similar b42 --config configs/sample.toml`")
+def similar(
+    item: Annotated[str, typer.Argument(help="Item id.")],
+    config: shared.Config = None,
+    overrides: shared.Overrides = None,
+    as_json: shared.Json = False,
+) -> None:
+    """Shows the nearest items to an item in the live release."""
+    from pipelines import look
+
+    chosen = shared.settings(config, overrides)
+    shared.show(as_json, look.similar(chosen, item))

@@ -1,0 +1,85 @@
+"""What the commands share: the application, its options, and how a stage runs and prints."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipelines import runs
+from pipelines.settings import Settings
+from recsys import durable
+from recsys.settings import load as read_settings
+
+app = typer.Typer(
+    name="recsys",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="From interaction logs and a catalogue with text, images and video to published nightly "
+    "lists.\n\nSettings: `--config FILE` and any number of `section.key=value` after the command.",
+)
+
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML settings, such as configs/sample.toml.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Settings as section.key=value, such as train.epochs=3.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")]
+Date = Annotated[str, typer.Option("--date", help="Day that the lists are for, YYYY-MM-DD.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything but publish.")]
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--without", help="Also score with this modality hidden; repeat for more."),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Also score with nothing but this modality, such as id."),
+]
+Ablate = Annotated[
+    bool, typer.Option("--ablate", help="Hide each modality, and show each alone: what pays?")
+]
+Retrain = Annotated[
+    bool, typer.Option("--retrain", help="Train anew for each of these instead of hiding.")
+]
+Stale = Annotated[
+    bool, typer.Option("--stale", help="Recall of the same lists hours and days later.")
+]
+TradeOff = Annotated[
+    bool, typer.Option("--trade-off", help="What variety costs: rules tried on validation.")
+]
+
+current_run: list[str] = []  # name of the run that this process recorded, for its last line
+
+
+def settings(config: Path | None, overrides: list[str] | None) -> Settings:
+    """Settings from a file and `section.key=value` words; faults as of `recsys.settings.load`."""
+    return read_settings(Settings, config, overrides or [])
+
+
+def stage(
+    command: str, chosen: Settings, as_json: bool, action: Callable[[runs.Run], dict[str, Any]]
+) -> None:
+    """Runs a stage under the work folder's lock, with a run record, and prints its result."""
+    work = Path(chosen.work)
+    with (
+        durable.exclusive(work),
+        runs.recorded(work / "runs", command, chosen.model_dump(mode="json")) as run,
+    ):
+        current_run.append(run.name)
+        result = action(run)
+    show(as_json, result)
+
+
+def show(as_json: bool, result: dict[str, Any]) -> None:
+    """Prints a result: as JSON for machines, else its `text` or its lines."""
+    if as_json:
+        shown = {key: value for key, value in result.items() if key != "text"}
+        print(json.dumps(shown, default=str, ensure_ascii=False))
+    elif "text" in result:
+        print(result["text"])
+    else:
+        print("\n".join(f"{key}: {value}" for key, value in result.items()))
