@@ -1,7 +1,8 @@
 """The best items of each user that may be listed: never seen, blocked or unavailable ones.
 
-The index holds only what may be listed; what a user has seen is fetched on top and left out. Called
-by evaluation and the night.
+The index holds only what may be listed; what a user has seen is fetched on top and left out. What a
+user gets never depends on who else is asked for: to the last bit, on one machine, so that a night
+may keep the lists of those of whom nothing has changed. Called by evaluation and the night.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from recsys.settings import Section
 
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
-CELLS = 4_000_000  # rows and scores of one search, about 50 MB
+CELLS = 4_000_000  # rows and scores of one group, about 50 MB
+QUERIES = 64  # of one search, always: how a matrix product rounds depends on its shape
+FEWEST_SEEN = 8  # what users have seen is fetched in powers of two from here
 
 
 class CandidateSettings(Section):
@@ -57,25 +60,18 @@ def find(
     if seen is not None:
         seen = seen.restrict(_listed(index, seen))  # what is not in the index needs no leaving out
     had = np.zeros(len(queries), np.int64) if seen is None else seen.sizes()
-    order = np.argsort(had, kind="stable")  # users of similar need share a search
-    start = 0
-    while start < len(order):
-        most = 2 * (int(had[order[start]]) + count)
-        size = max(1, min(1024, CELLS // most))
-        size = min(size, int(np.searchsorted(had[order[start:]] + count, most, side="right")))
-        group = order[start : start + size]
-        start += len(group)
-        wanted = min(len(index), int(had[group].max()) + count)
-        rows[group], scores[group] = _fetch(
-            index, queries[group], _some(seen, group), wanted, count
-        )
-        if exact is not None:
-            left = np.minimum(count, len(exact) - had[group])
-            short = group[(rows[group] >= 0).sum(axis=1) < left]
-            if len(short):
-                rows[short], scores[short] = _fetch(
-                    exact, queries[short], _some(seen, short), wanted, count
-                )
+    extra = np.where(had > 0, 2 ** np.ceil(np.log2(np.maximum(had, FEWEST_SEEN))), 0)
+    for more in np.unique(extra).astype(np.int64):  # a user's own need, not that of a neighbour
+        wanted = min(len(index), int(more) + count)
+        users = np.flatnonzero(extra == more)
+        for group in np.split(users, range(0, len(users), max(1, CELLS // (wanted + 1)))[1:]):
+            some = _some(seen, group)
+            rows[group], scores[group] = _fetch(index, queries[group], some, wanted, count)
+            if exact is not None:
+                left = np.minimum(count, len(exact) - had[group])
+                short = group[(rows[group] >= 0).sum(axis=1) < left]
+                some = _some(seen, short)
+                rows[short], scores[short] = _fetch(exact, queries[short], some, wanted, count)
     return Candidates(rows, scores)
 
 
@@ -90,12 +86,24 @@ def exact_twin(vectors: Vectors, index: Index) -> Index | None:
 def _fetch(
     index: Index, queries: Vectors, seen: RowSets | None, wanted: int, count: int
 ) -> tuple[Rows, Vectors]:
-    rows, scores = index.search(queries, max(wanted, count))
+    rows, scores = _search(index, queries, max(wanted, count))
     if seen is not None:
         scores = np.where(_among(rows, seen), -np.inf, scores)
     rows = np.where(np.isfinite(scores), rows, -1)
     order = np.argsort(rows < 0, axis=1, kind="stable")[:, :count]  # the rest closes the gaps
     return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def _search(index: Index, queries: Vectors, k: int) -> tuple[Rows, Vectors]:
+    """`index.search` in blocks of `QUERIES`, the last one filled up with queries of its own."""
+    rows, scores = np.full((len(queries), k), -1, np.int64), np.zeros((len(queries), k), np.float32)
+    for start in range(0, len(queries), QUERIES):
+        block = queries[start : start + QUERIES]
+        full = np.resize(block, (QUERIES, block.shape[1]))
+        found, similar = index.search(full, k)
+        rows[start : start + QUERIES] = found[: len(block)]
+        scores[start : start + QUERIES] = similar[: len(block)]
+    return rows, scores
 
 
 def _listed(index: Index, seen: RowSets) -> npt.NDArray[np.bool_]:

@@ -15,7 +15,9 @@ from recsys.models.two_tower import TwoTower
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 ITEMS_PER_BLOCK = 4096
-EVENTS_PER_BLOCK = 16_384
+EVENTS_PER_BLOCK = 2048
+USERS_PER_BLOCK = 64
+SHORTEST = 8  # histories are padded to a power of two from here, or to the longest that is read
 
 
 @torch.inference_mode()
@@ -36,6 +38,9 @@ def of_users(
 ) -> Vectors:
     """Vectors `[U, D]` of all users: their last state; zeros for users without events.
 
+    A user's vector never depends on who else is asked for, on a CPU to the last bit: blocks have
+    shapes that the lengths of histories fix, and are filled up with users of their own.
+
     Args:
         model: in evaluation mode.
         items: `[N, D]` of `of_items`.
@@ -48,15 +53,15 @@ def of_users(
     longest = model.settings.users.max_length
     lengths = np.minimum(np.diff(histories.offsets), longest)
     result = np.zeros((len(lengths), items.shape[1]), np.float32)
-    order = np.argsort(lengths, kind="stable")
-    order = order[lengths[order] > 0]
-    start = 0
-    while start < len(order):
-        # the longest of a block stands at its end, so look ahead from its beginning
-        size = max(1, EVENTS_PER_BLOCK // int(lengths[order[min(start + 63, len(order) - 1)]]))
-        users = order[start : start + min(size, 64)]
-        start += len(users)
-        result[users] = _last_states(model, table, histories, users, lengths[users], moments[users])
+    padded = np.minimum(2 ** np.ceil(np.log2(np.maximum(lengths, SHORTEST))), longest)
+    for width in np.unique(padded[lengths > 0]).astype(np.int64):
+        members = np.flatnonzero((padded == width) & (lengths > 0))
+        size = int(np.clip(EVENTS_PER_BLOCK // width, 1, USERS_PER_BLOCK))
+        for start in range(0, len(members), size):
+            users = members[start : start + size]
+            full = np.resize(users, size)
+            state = _last_states(model, table, histories, full, lengths[full], moments[full], width)
+            result[users] = state[: len(users)]
     return result
 
 
@@ -67,8 +72,9 @@ def _last_states(
     users: Rows,
     lengths: Rows,
     at_seconds: Rows,
+    width: int,
 ) -> Vectors:
-    place = np.arange(lengths.max())
+    place = np.arange(width)
     mask = place < lengths[:, None]
     events = np.where(mask, histories.offsets[users + 1][:, None] - lengths[:, None] + place, 0)
     ages = np.where(mask, at_seconds[:, None] - histories.times[events], 0)

@@ -55,6 +55,31 @@ def test_users_in_blocks_are_users_one_by_one(made: Made) -> None:
     assert (np.linalg.norm(together, axis=1) > 0).tolist() == [len(h) > 0 for h in histories]
 
 
+VARIED = DiversitySettings(mmr=0.3, calibration=0.3, category_cap=3, price_band=0.5, pool=20)
+
+
+@pytest.mark.parametrize("kind", ["exact", "ivf", "hnsw"])
+@pytest.mark.parametrize("rules", [DiversitySettings(), VARIED])
+def test_a_list_does_not_depend_on_who_else_is_listed(
+    made: Made, kind: str, rules: DiversitySettings
+) -> None:
+    # to the last bit: nights keep the lists of users of whom nothing has changed
+    count = CandidateSettings(count=40)
+    settings = ListSettings(index=IndexSettings(kind=kind), candidates=count, diversity=rules)
+    recommender = made(items=300, weights=(1.0, 0.3, 0.2), events=[5] * 9, settings=settings)
+    random = np.random.default_rng(0)
+    histories = [random.integers(0, 300, size).tolist() for size in random.integers(1, 230, 150)]
+    every = recommender.lists(log_of(histories), 10)
+    for size in (1, 2, 19, 20, 64, 65, 149):
+        some = random.choice(len(histories), size, replace=False)
+        alone = recommender.lists(log_of([histories[user] for user in some]), 10)
+        for one, other in zip(
+            (every.rows, every.scores, every.terms), (alone.rows, alone.scores, alone.terms),
+            strict=True,
+        ):  # fmt: skip
+            np.testing.assert_array_equal(one[some], other)
+
+
 def test_only_the_last_events_count(made: Made) -> None:
     # nothing older than the tower's max_length moves a vector
     recommender = made()
