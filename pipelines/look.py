@@ -24,7 +24,7 @@ def similar(settings: Settings, item: str) -> dict[str, Any]:
     found = release.read_similar(folder)
     rows = found.filter(pl.col("item_id") == item).sort("rank")
     if rows.is_empty():
-        raise _unknown("item", item, found["item_id"].unique())
+        raise unknown("item", item, found["item_id"].unique())
     titles = _titles(settings)
     lines = [
         f"{row['rank']:>3}  {row['similar_item_id']:12}  {row['score']:.3f}  "
@@ -48,7 +48,7 @@ def show_user(settings: Settings, user: str) -> dict[str, Any]:
     lists = release.read_lists(folder)
     rows = lists.filter(pl.col("user_id") == user).sort("rank")
     if rows.is_empty():
-        raise _unknown("user", user, lists["user_id"].unique())
+        raise unknown("user", user, lists["user_id"].unique())
     titles = _titles(settings)
     log = inputs.load(settings).log.filter(pl.col("user_id") == user).tail(HISTORY)
     terms = [name for name in rows.columns if name.startswith("term_")]
@@ -78,9 +78,8 @@ def _titles(settings: Settings) -> dict[str, str]:
     return dict(zip(items["item_id"], items["title"].fill_null(""), strict=True))
 
 
-def _unknown(what: str, value: str, known: pl.Series) -> InputFault:
+def unknown(what: str, value: str, known: pl.Series, where: str = "the live release") -> InputFault:
+    """The fault of an id that is not among `known`; names near ones."""
     near = difflib.get_close_matches(value, known.sort().to_list(), n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else f"as {known.sort().head(3).to_list()}"
-    return InputFault(
-        f"the live release knows no such {what}", value=value, where="releases", fix=hint
-    )
+    return InputFault(f"{where} knows no such {what}", value=value, where=where, fix=hint)

@@ -1,4 +1,4 @@
-"""Commands that look into the live release: `show-user`, `why-not`, `similar`."""
+"""Commands that look into the live release: `show-user`, `why-not`."""
 
 from typing import Annotated
 
@@ -35,17 +35,3 @@ def why_not(
 
     chosen = shared.settings(config, overrides)
     shared.show(as_json, stage.run(chosen, user, item))
-
-
-@app.command(epilog="Example: `recsys similar b42 --config configs/sample.toml`")
-def similar(
-    item: Annotated[str, typer.Argument(help="Item id.")],
-    config: shared.Config = None,
-    overrides: shared.Overrides = None,
-    as_json: shared.Json = False,
-) -> None:
-    """Shows the nearest items to an item in the live release."""
-    from pipelines import look
-
-    chosen = shared.settings(config, overrides)
-    shared.show(as_json, look.similar(chosen, item))

@@ -17,6 +17,7 @@ from recsys import durable
 from recsys.errors import InputFault, MismatchFault
 from recsys.settings import Section
 
+Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 METRIC = "inner_product"
@@ -56,12 +57,13 @@ class Index:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def search(self, queries: Vectors, k: int) -> tuple[Rows, Vectors]:
+    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> tuple[Rows, Vectors]:
         """The k best items of each query, best first; equal scores stand in row order.
 
         Args:
             queries: `[q, D]` finite.
             k: how many; fewer come back where the index holds or finds fewer.
+            allowed: bool by catalogue row, `[N]`; only these are found. None allows all.
 
         Returns:
             rows `[q, k]`, -1 where nothing was found, and inner products, -inf there.
@@ -84,12 +86,30 @@ class Index:
         scores = np.full((len(queries), k), -np.inf, np.float32)
         rows = np.full((len(queries), k), -1, np.int64)
         if found and len(queries):
-            some, places = self._index.search(np.ascontiguousarray(queries), found)
+            some, places = self._index.search(
+                np.ascontiguousarray(queries), found, params=self._only(allowed)
+            )
             scores[:, :found] = np.where(places >= 0, some, -np.inf)
             rows[:, :found] = np.where(places >= 0, self.rows[places], -1)
         # faiss gives equal scores in any order
         order = np.lexsort((rows, -scores), axis=1)
         return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
+
+    def _only(self, allowed: Mask | None) -> Any:
+        """Search parameters with a selector; they replace those of the index."""
+        if allowed is None:
+            return None
+        library: Any = faiss  # its type stubs lack what its wrappers add
+        bits = np.packbits(allowed[self.rows], bitorder="little")
+        selector = library.IDSelectorBitmap(bits)
+        match self.settings.kind:
+            case "exact":
+                return library.SearchParameters(sel=selector)
+            case "ivf":
+                return library.SearchParametersIVF(sel=selector, nprobe=self._index.nprobe)
+            case "hnsw":
+                effort = self.settings.search_effort
+                return library.SearchParametersHNSW(sel=selector, efSearch=effort)
 
 
 def build(vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings) -> Index:

@@ -83,14 +83,34 @@ def test_a_dry_run_publishes_nothing(settings: list[str]) -> None:
 @pytest.mark.parametrize(
     "command",
     [["check"], ["encode"], ["evaluate", "--without", "image"], ["status"], ["show-user", "u00030"],
-     ["similar", "i00001"], ["train", "train.epochs=1"]],
-    ids=lambda command: command[0],
+     ["similar", "i00001"], ["similar", "i00001", "--by", "euclidean"],
+     ["similar", "i00001", "--by", "co-consumption", "--view", "collaborative"],
+     ["search", "--text", "a lighthouse"], ["train", "train.epochs=1"]],
+    ids=lambda command: "-".join(command[:2]),
 )  # fmt: skip
 def test_commands_end_well_and_speak_json(
     settings: list[str], command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.invoke([*command, "--json", *settings]) == 0
     assert json.loads(capsys.readouterr().out)
+
+
+def test_search_finds_what_passes_by_text_photo_and_both(
+    settings: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    photo = next((root(settings) / ".." / "shop" / "media" / "photos").glob("*.jpg"))
+    for query in (["--text", "anchor"], ["--text", "anchor", "--image", str(photo)]):
+        filters = ["--category", "mug", "--category", "lamp", "--max-price", "30", "-k", "5"]
+        assert cli.invoke(["search", *query, *filters, "--json", *settings]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert set(told["query_weights"]) == {"text", "image"} & {flag[2:] for flag in query[::2]}
+        assert [row["rank"] for row in told["items"]] == [1, 2, 3, 4, 5]
+        for row in told["items"]:
+            assert set(row["category"]) <= {"mug", "lamp"}
+            assert row["price"] <= 30
+            assert row["available"]
+            assert sum(row["weights"].values()) == pytest.approx(1)
 
 
 def test_ablation_and_the_lists_that_caught_up(
@@ -142,6 +162,13 @@ def test_splits_of_published_tables(
         (["evaluate", "--without", "smell"], 2, "no such modality"),
         (["ingest", "data.folder=/nowhere"], 3, "does not exist"),
         (["show-user", "u000300"], 3, "did you mean"),
+        (["similar", "i1", "-k", "3"], 3, "did you mean"),
+        (["search"], 2, "nothing to search with"),
+        (["search", "--audio", "x.wav"], 2, "reads no audio"),
+        (["search", "--image", "/dev/zero"], 3, "media_not_a_file"),
+        (["search", "--image", "README.md"], 3, "not_an_image"),
+        (["search", "--text", " "], 3, "blank"),
+        (["search", "--text", "mug", "--category", "mugg"], 2, "such as mug"),
         (["verify", "work=/tmp/no-such-work-folder"], 3, "there is no release yet"),
     ],
 )
@@ -152,7 +179,7 @@ def test_what_a_user_can_cause_has_its_exit_code(
     said: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ids = 2 if arguments[0] == "show-user" else 1  # what stands before the settings
+    ids = 2 if arguments[0] in {"show-user", "similar"} else 1  # what stands before the settings
     assert cli.invoke([*arguments[:ids], *settings, *arguments[ids:]]) == code
     err = capsys.readouterr().err
     assert said in err

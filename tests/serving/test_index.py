@@ -51,6 +51,16 @@ def test_as_brute_force(kind: IndexSettings) -> None:
 
 
 @each_kind
+def test_only_what_is_allowed(kind: IndexSettings) -> None:
+    items, queries = vectors(200), vectors(30, seed=1)
+    allowed = np.arange(600) % 5 > 1  # by catalogue row, not by position
+    rows = np.arange(200) * 3
+    found, _ = index.build(items, rows, "x", kind).search(queries, 10, allowed)
+    kept = np.flatnonzero(allowed[rows])
+    assert (found == brute_force(items[kept], rows[kept], queries, 10)).all()
+
+
+@each_kind
 def test_longer_vectors_score_higher(kind: IndexSettings) -> None:
     # an L2 index would prefer the near one; by inner product the long one wins, as in training
     items = np.concatenate([vectors(50) * 0.1, [[9, 0, 0, 0, 0, 0, 0, 0]]]).astype(np.float32)

@@ -1,0 +1,133 @@
+"""Opens the item space of the live model; `search`, `similar` and the explorer ask it.
+
+space = open_space(settings)
+rows, scores = space.items.similar(space.row("b42"), k=10)
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pipelines import encode, inputs, look, train
+from pipelines.inputs import Inputs
+from pipelines.settings import Settings
+from pipelines.train import Model
+from recsys.models.item_features import ItemFeatures
+from recsys.serving import co_consumption, item_space, vectors
+from recsys.serving.item_space import Filters, ItemSpace, Measure
+
+Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Vectors = npt.NDArray[np.float32]
+View = Literal["content", "collaborative", "both"]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Catalogue, model and item vectors, put together once and asked many times.
+
+    Attributes:
+        settings, found, model: what it was opened with.
+        features: of all items, as the view shows them.
+        items: the vectors and their index.
+    """
+
+    settings: Settings
+    found: Inputs
+    model: Model
+    features: ItemFeatures
+    items: ItemSpace
+
+    def row(self, item: str) -> int:
+        """The row of an item id.
+
+        Raises:
+            InputFault: no such item; names near ones.
+        """
+        row = int(self.found.vocabulary.rows([item])[0])
+        if row < 0:
+            raise look.unknown("item", item, self.found.items["item_id"], "the catalogue")
+        return row
+
+    def allowed(self, filters: Filters) -> Mask:
+        """Which items may be found: those that pass, and none of `nightly.blocked`.
+
+        Raises:
+            UsageFault: a filter that cannot be.
+        """
+        blocked = self.found.vocabulary.rows(self.settings.nightly.blocked)
+        allowed = filters.allowed(self.found.items)
+        allowed[blocked[blocked >= 0]] = False
+        return allowed
+
+    def told(self, rows: Rows, scores: Vectors) -> list[dict[str, Any]]:
+        """One row for each item found: rank, id, score, what it is, and what its vector says.
+
+        `weights` is how much each modality counted in the item's vector; None for a fusion that
+        does not weigh.
+        """
+        rows, scores = rows[rows >= 0], scores[rows >= 0]
+        columns = ("item_id", "title", "category", "price", "available")
+        known = self.found.items[rows].select(columns).iter_rows(named=True)
+        weights = weights_of(self.model, self.features.gather(torch.from_numpy(rows)))
+        return [
+            {"rank": rank, "score": float(score), **item, "weights": weight}
+            for rank, (score, item, weight) in enumerate(
+                zip(scores, known, weights, strict=True), 1
+            )
+        ]
+
+
+def open_space(settings: Settings, view: View = "both", measure: Measure = "cosine") -> Space:
+    """The item space of the live model over the catalogue as it is now.
+
+    Args:
+        settings: all of them; `lists.index` says which index.
+        view: what item vectors are made from: content, the id (what people did), or both.
+        measure: what near means.
+
+    Raises:
+        InputFault: there is no model or catalogue yet, or one is damaged.
+    """
+    found, model = inputs.load(settings), train.load(settings)
+    features = encode.item_features(settings, found, model.trained, model.attributes)
+    features = seen_as(features, view)
+    every = vectors.of_items(model.towers, features)
+    rows = np.flatnonzero(features.present.any(dim=1).numpy())
+    item_space.require_some(rows, f"none has what the view {view} reads")
+    metric = None
+    if measure == "co-consumption":
+        taken = co_consumption.pairs(found.histories(settings, found.log))
+        metric = co_consumption.fit(every, *taken)
+    checksum = found.vocabulary.checksum
+    items = item_space.build(every, rows, checksum, settings.lists.index, measure, metric)
+    return Space(settings, found, model, features, items)
+
+
+def seen_as(features: ItemFeatures, view: View) -> ItemFeatures:
+    """`features` with what a view does not read hidden."""
+    present = features.present.clone()
+    match view:
+        case "content":
+            present[:, -1] = False
+        case "collaborative":
+            present[:, :-1] = False
+        case "both":
+            return features
+    return ItemFeatures(features.names, features.values, present, features.table_rows)
+
+
+@torch.inference_mode()
+def weights_of(model: Model, features: ItemFeatures) -> list[dict[str, float] | None]:
+    """How much each modality counts in each item's vector, absent ones left out; sums to 1."""
+    weights = model.towers.item_tower.modality_weights(features)
+    if weights is None:
+        return [None] * len(features)
+    names = (*features.names, "id")
+    return [
+        {name: float(value) for name, value, has in zip(names, row, there, strict=True) if has}
+        for row, there in zip(weights, features.present, strict=True)
+    ]
