@@ -14,6 +14,8 @@ from recsys.errors import InputFault
 from recsys.progress import say
 from recsys.settings import fingerprint
 
+KEPT = "event_files"
+
 
 def run(settings: Settings, run: Run) -> dict[str, Any]:
     """Reads catalogue and logs, checks them, publishes both; unchanged input is not read again.
@@ -47,7 +49,10 @@ def read_catalogue(settings: Settings) -> Path:
 
 
 def read_log(settings: Settings, shop: Path) -> Path:
-    """Cleans and publishes the interactions; the same files, rules, erasures keep their version."""
+    """Cleans and publishes the interactions; the same files, rules, erasures keep their version.
+
+    Of a log in many files only those are read that are new or have changed.
+    """
     root = settings.root / "interactions"
     paths = tables.find(Path(settings.data.folder), interactions.TABLE)
     erased = erasure.read(settings.root)
@@ -57,7 +62,8 @@ def read_log(settings: Settings, shop: Path) -> Path:
     name = f"log-{digest.hexdigest()[:16]}"
     if not paths or not _reusable(root, name, buckets.KIND):
         items = catalogue.load(shop).items["item_id"]
-        cleaned = interactions.ingest(settings.data, items, time.time(), erased)
+        kept = settings.root / KEPT
+        cleaned = interactions.ingest(settings.data, items, time.time(), erased, kept)
         buckets.write(root, name, cleaned, settings.data.buckets, {"catalogue": shop.name})
     artefacts.point(root, name)
     return root / name

@@ -3,14 +3,14 @@
 Called by the ingest and check stages; `buckets` writes what comes out.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from recsys.data import checks, erasure, faults, tables, uploads
+from recsys.data import faults, schemas, tables, uploads
 from recsys.data.erasure import NOBODY, Erased
+from recsys.data.event_files import Keeper, Part
 from recsys.data.settings import DataSettings
 from recsys.errors import InputFault, shown
 
@@ -48,6 +48,7 @@ def ingest(
     known_items: pl.Series | set[str] | None,
     now_seconds: float,
     erased: Erased = NOBODY,
+    parts_folder: Path | None = None,
 ) -> Ingested:
     """Reads, checks and cleans all interactions of the dataset folder.
 
@@ -56,27 +57,33 @@ def ingest(
         known_items: ids of the catalogue; rows on other items are filtered. None keeps them all.
         now_seconds: the present (not the day a list is for), epoch seconds.
         erased: users and items whose rows are filtered, refused ones too.
+        parts_folder: keeps what each file came to, so that unchanged ones are not read again: the
+            result is the same with and without it. None keeps nothing.
 
     Raises:
         InputFault: no interactions, a file that cannot be trusted as a whole, more bad rows or
             more unknown items than the settings allow.
     """
     paths, verified = _files(settings)
-    parts = list(_parts(paths, settings, now_seconds, erased))
+    keeper = Keeper(settings, now_seconds, erased, parts_folder)
+    parts = [keeper.part(path) for path in paths]
+    for part in parts:
+        schemas.compare(parts[0].shape, part.shape)
     quarantine = faults.together([part.bad for part in parts])
     read = sum(part.read for part in parts)
     warnings = _noticed(parts) + faults.budget(
         quarantine, read, settings.quarantine_warn, settings.quarantine_fail, TABLE
     )
-    every = _with_reasons(pl.concat([part.good for part in parts]), known_items, settings, erased)
+    every = _with_reasons(_numbered(parts), known_items, settings)
     warnings += _unknown_items(every, settings)
     usable = every.filter(pl.col("reason").is_null())
     kept = usable.filter(pl.struct(SAME).is_first_distinct())
     if kept.is_empty():
         warnings.append(f"{TABLE}: 0 events are left of {read:,} rows")
     reasons = dict(every["reason"].drop_nulls().value_counts(sort=True).iter_rows())
-    if refused := sum(part.erased for part in parts):
-        reasons["erased"] = reasons.get("erased", 0) + refused
+    if erased_rows := sum(part.erased for part in parts):
+        reasons["erased"] = erased_rows
+    keeper.forget_others()
     return Ingested(
         frame=kept.drop("file", "reason").sort(ORDER),
         quarantine=quarantine,
@@ -87,27 +94,9 @@ def ingest(
     )
 
 
-def _integer_ids(parts: list["_Part"]) -> frozenset[str]:
+def _integer_ids(parts: list[Part]) -> frozenset[str]:
     kinds = [part.integer_ids for part in parts if part.read]
     return frozenset.intersection(*kinds) if kinds else frozenset()
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What is left of one file: usable and bad rows, and what the reader noticed.
-
-    Bad rows of erased users and items are not kept, only counted.
-    """
-
-    file: str
-    read: int
-    blank: int
-    good: pl.DataFrame
-    bad: pl.DataFrame
-    erased: int
-    unread: tuple[str, ...]
-    integer_ids: frozenset[str]
-    warnings: tuple[str, ...]
 
 
 def _files(settings: DataSettings) -> tuple[list[Path], list[bool]]:
@@ -124,38 +113,21 @@ def _files(settings: DataSettings) -> tuple[list[Path], list[bool]]:
     return paths, [uploads.verify(path, settings, listed) for path in paths]
 
 
-def _parts(
-    paths: list[Path], settings: DataSettings, now_seconds: float, erased: Erased
-) -> Iterator[_Part]:
-    wanted = (*checks.KNOWN, *settings.extra_columns)
-    required = (*checks.REQUIRED, *settings.extra_columns)
-    behind = 0  # sequence numbers used by the files before
-    for number, raw in enumerate(tables.read_parts(paths, settings, required, wanted)):
-        good, bad = checks.typed(raw, settings, now_seconds)
-        numbered = good.with_columns(
-            sequence=pl.col("row") + behind, file=pl.lit(number, pl.Int32)
-        ).drop("row")
-        behind += raw.read + raw.blank + 1
-        refused = faults.together([raw.quarantine, bad])
-        kept = erasure.without(refused, erased)
-        yield _Part(
-            file=raw.file,
-            read=raw.read,
-            blank=raw.blank,
-            good=numbered,
-            bad=kept,
-            erased=refused.height - kept.height,
-            unread=raw.unread,
-            integer_ids=raw.integer_ids,
-            warnings=raw.warnings,
-        )
+def _numbered(parts: list[Part]) -> pl.DataFrame:
+    """All usable rows with `sequence`, which goes through all files, and the number of the file."""
+    frames, behind = [], 0  # sequence numbers used by the files before
+    for number, part in enumerate(parts):
+        place = pl.col("row") + behind
+        frame = part.good.with_columns(sequence=place, file=pl.lit(number, pl.Int32))
+        frames.append(frame.drop("row"))
+        behind += part.read + part.blank + 1
+    return pl.concat(frames)
 
 
 def _with_reasons(
     frame: pl.DataFrame,
     known_items: pl.Series | set[str] | None,
     settings: DataSettings,
-    erased: Erased,
 ) -> pl.DataFrame:
     """Adds `reason`: why a usable row is left out all the same; null where it stays."""
     unknown, small = pl.lit(False), pl.lit(False)
@@ -165,9 +137,7 @@ def _with_reasons(
     if settings.min_weight is not None:
         small = pl.col("weight") < settings.min_weight
     return frame.with_columns(
-        reason=pl.when(erasure.concerned(frame, erased))
-        .then(pl.lit("erased"))
-        .when(unknown)
+        reason=pl.when(unknown)
         .then(pl.lit("unknown_item"))
         .when(small)
         .then(pl.lit("small_weight"))
@@ -191,7 +161,7 @@ def _unknown_items(every: pl.DataFrame, settings: DataSettings) -> list[str]:
 
 
 def _accounting(
-    parts: list[_Part],
+    parts: list[Part],
     every: pl.DataFrame,
     usable: pl.DataFrame,
     kept: pl.DataFrame,
@@ -216,7 +186,7 @@ def _accounting(
     return accounts
 
 
-def _noticed(parts: list[_Part]) -> list[str]:
+def _noticed(parts: list[Part]) -> list[str]:
     """What the readers noticed, each once."""
     lines = [line for part in parts for line in part.warnings]
     unread = sorted({name for part in parts for name in part.unread})

@@ -1,5 +1,6 @@
 """What a raw reader hands over: the rows as they stand, the rows that are none, and the counts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,19 @@ class RawTable:
     def columns(self) -> list[str]:
         """Names of the data columns."""
         return [name for name in self.frame.columns if name not in PLACE]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the parts of a table must agree in.
+
+    Attributes:
+        file: how messages name the part.
+        kinds: the family of each data column's type, in the order of the columns.
+    """
+
+    file: str
+    kinds: Mapping[str, str]
 
 
 def label(path: Path, settings: DataSettings) -> str:

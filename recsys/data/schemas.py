@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 import polars as pl
 
-from recsys.data.raw import PLACE, RawTable
+from recsys.data.raw import PLACE, RawTable, Shape
 from recsys.errors import InputFault
 
 IDS = ("user_id", "item_id")
@@ -59,7 +59,12 @@ def choose(
     return chosen, tuple(name for name in names if name not in chosen)
 
 
-def compare(first: RawTable, other: RawTable) -> None:
+def shape(table: RawTable) -> Shape:
+    """What the other parts of a table must agree with."""
+    return Shape(table.file, {name: kind(name, table.frame.schema[name]) for name in table.columns})
+
+
+def compare(first: Shape, other: Shape) -> None:
     """Refuses two parts of one table that differ in columns or in a column's kind.
 
     Raises:
@@ -69,16 +74,16 @@ def compare(first: RawTable, other: RawTable) -> None:
     if ending == ".jsonl" or ending != _ending(other.file):
         return  # JSON objects name their keys one by one: an absent key is an absent value
     places = f"{first.file} and {other.file}"
-    differing = set(first.columns) ^ set(other.columns)
+    differing = set(first.kinds) ^ set(other.kinds)
     if differing:
         name = min(differing)
-        has, lacks = (first, other) if name in first.columns else (other, first)
+        has, lacks = (first, other) if name in first.kinds else (other, first)
         raise InputFault(
             f"parts of one table differ: {has.file} has the column {name!r}, {lacks.file} does not",
             where=places, fix="write all parts with the same columns",
         )  # fmt: skip
-    for name in first.columns:
-        kinds = [kind(name, table.frame.schema[name]) for table in (first, other)]
+    for name in first.kinds:
+        kinds = [table.kinds[name] for table in (first, other)]
         if kinds[0] != kinds[1] and "nothing" not in kinds:
             raise InputFault(
                 f"parts of one table differ: {name!r} is {kinds[0]} in {first.file} and "

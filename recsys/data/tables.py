@@ -4,12 +4,11 @@ Interactions, items and users all come through here. What is wrong with a whole 
 what is wrong with a row goes to quarantine; nothing is guessed and nothing disappears.
 """
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from recsys.data import csv_files, jsonl_files, parquet_files, schemas
-from recsys.data.raw import RawTable, label
+from recsys.data.raw import RawTable, Shape, label
 from recsys.data.settings import DataSettings
 from recsys.errors import InputFault, ResourceFault
 
@@ -94,13 +93,11 @@ def read_parts(
     Raises:
         InputFault: as `read`; or two parts disagree (both and the column are named).
     """
-    first: RawTable | None = None
+    first: Shape | None = None
     for path in paths:
         table = read(path, settings, required, wanted)
-        if first is None:
-            first = dataclasses.replace(table, frame=table.frame.clear())
-        else:
-            schemas.compare(first, table)
+        first = first or schemas.shape(table)
+        schemas.compare(first, schemas.shape(table))
         yield table
 
 

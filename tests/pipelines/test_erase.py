@@ -104,7 +104,7 @@ def test_a_user_is_gone_and_every_other_row_is_as_it_was(
     assert erase(night, work, "user", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert {Path(path).parent.name for path in told["touched"]} == {
-        "catalogue", "interactions", "releases",
+        "catalogue", "event_files", "interactions", "releases",
     }  # fmt: skip
     assert {Path(row["file"]).name for row in told["dataset"]} == {"interactions.csv", "users.csv"}
     assert named(work, USER) == []
