@@ -19,7 +19,7 @@ from pipelines.lessons import (
 )
 from pipelines.runs import Run
 from pipelines.settings import Settings
-from recsys import artefacts, durable, tracking
+from recsys import artefacts, distributed, durable, tracking
 from recsys.data.splits import Split
 from recsys.errors import InputFault
 from recsys.models import saved
@@ -38,18 +38,30 @@ KIND, ROOT = "model", "models"
 def run(settings: Settings, run: Run, resume: bool = False) -> dict[str, Any]:
     """Trains and publishes a model; the live one stays until the new one is complete.
 
+    Started by torchrun, several processes train it together; the first one publishes.
+
     Raises:
         InputFault: nothing to learn from, or a loss that is not finite.
         MismatchFault: `resume` with other settings or data than the checkpoint's.
+        ResourceFault: another process is gone.
     """
     found = inputs.load(settings)
     split = found.split(settings)
-    with run.timed("encode"):
-        encode.fill(settings, found)
-    with run.timed("train"), tracking.run(settings.tracking, settings.root, run.name) as tracker:
-        tracker.parameters(settings.model_dump(mode="json"))
-        folder, result = _train(settings, found, split, resume, tracker)
-        tracker.artefact(folder / "training.json")
+    with distributed.joined(settings.train.processes) as here:
+        with run.timed("encode"):
+            if here.first:
+                encode.fill(settings, found)
+            distributed.wait()
+        if not here.first:
+            fit(settings, prepare(settings, found, split), _checkpoints(settings), _silent, resume)
+            return {}
+        with (
+            run.timed("train"),
+            tracking.run(settings.tracking, settings.root, run.name) as tracker,
+        ):
+            tracker.parameters(settings.model_dump(mode="json"))
+            folder, result = _train(settings, found, split, resume, tracker)
+            tracker.artefact(folder / "training.json")
     return {
         "text": f"model: {folder}\nbest epoch {result.best_epoch + 1} of {len(result.epochs)}, "
         f"validation recall_at_{VALIDATION_K} {result.best_metric:.4f}, {result.step:,} steps",
@@ -70,12 +82,20 @@ def _train(
             say(f"step {step}: " + ", ".join(f"{k} {v:.4f}" for k, v in metrics.items()))
             tracker.metrics(dict(metrics), step)
 
-    model, result = fit(settings, lesson, settings.root / "checkpoints", report, resume)
+    model, result = fit(settings, lesson, _checkpoints(settings), report, resume)
     if not result.finished:
         raise SystemExit(0)
     model.eval()
     reranker = fit_reranker(settings, model, lesson)
     return _publish(settings, found, split, model.cpu(), lesson, reranker, result), result
+
+
+def _checkpoints(settings: Settings) -> Path:
+    return settings.root / "checkpoints"
+
+
+def _silent(metrics: Mapping[str, float], step: int) -> None:
+    """What all processes but the first report."""
 
 
 def fit_reranker(settings: Settings, model: TwoTower, lesson: Lesson) -> Reranker:

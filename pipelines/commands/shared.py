@@ -9,7 +9,8 @@ import typer
 
 from pipelines import runs
 from pipelines.settings import Settings
-from recsys import durable
+from recsys import distributed, durable
+from recsys.errors import UsageFault
 from recsys.settings import load as read_settings
 
 app = typer.Typer(
@@ -63,8 +64,21 @@ def settings(config: Path | None, overrides: list[str] | None) -> Settings:
 def stage(
     command: str, chosen: Settings, as_json: bool, action: Callable[[runs.Run], dict[str, Any]]
 ) -> None:
-    """Runs a stage under the work folder's lock, with a run record, and prints its result."""
+    """Runs a stage under the work folder's lock, with a run record, and prints its result.
+
+    Raises:
+        UsageFault: several processes were started for a stage that one does alone.
+    """
     work = Path(chosen.work)
+    here = distributed.world()
+    if here.size > 1 and command != "train":
+        raise UsageFault(
+            "only `train` runs in several processes", value=f"{command} in {here.size}",
+            where="torchrun", fix=f"start `recsys {command}` without torchrun",
+        )  # fmt: skip
+    if not here.first:  # the first process holds the lock, keeps the record and prints
+        action(runs.Run(""))
+        return
     with (
         durable.exclusive(work),
         runs.recorded(work / "runs", command, chosen.model_dump(mode="json")) as run,

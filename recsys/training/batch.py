@@ -56,6 +56,31 @@ class Batch:
         moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
         return replace(self, **moved)
 
+    def share(self, rank: int, size: int) -> "Batch":
+        """The part of number `rank` of `size` processes: every size-th window, all candidates."""
+        length = self.mask.shape[1]
+        windows = slice(rank, None, size)
+        owners = self.places // length
+        kept = (owners % size == rank).nonzero().squeeze(1)
+        part = replace(
+            self,
+            users=self.users[windows],
+            items=self.items[windows],
+            events=self.events[windows],
+            ages=self.ages[windows],
+            event_weights=self.event_weights[windows],
+            mask=self.mask[windows],
+            places=(owners // size * length + self.places % length)[kept],
+            targets=self.targets[kept],
+            weights=self.weights[kept],
+            ahead=self.ahead[kept],
+        )
+        if self.moments is None or self.counts is None or self.item_ages is None:
+            return part
+        used, moments = torch.unique(self.moments[kept], return_inverse=True)
+        counts, ages = self.counts[used], self.item_ages[used]
+        return replace(part, moments=moments, counts=counts, item_ages=ages)
+
     def with_trends(self, trends: Trends, times: Rows) -> "Batch":
         """The same batch with what was known of its items on its targets' days.
 

@@ -91,17 +91,22 @@ class RowWiseAdagrad(torch.optim.Optimizer):
 def build(model: TwoTower, settings: OptimizerSettings) -> list[torch.optim.Optimizer]:
     """AdamW over all dense weights (only matrices decay), then the id table's optimiser."""
     table = model.item_tower.id_embedding.table.weight
-    dense = [weight for weight in model.parameters() if weight is not table]
-    groups = [
-        {"params": [w for w in dense if w.dim() >= 2], "weight_decay": settings.weight_decay},
-        {"params": [w for w in dense if w.dim() < 2], "weight_decay": 0.0},
-    ]
-    adam = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
+    adam = dense((weight for weight in model.parameters() if weight is not table), settings)
     match settings.table:
         case "rowwise_adagrad":
             return [adam, RowWiseAdagrad([table], lr=settings.table_learning_rate)]
         case "sparse_adam":
             return [adam, torch.optim.SparseAdam([table], lr=settings.table_learning_rate)]
+
+
+def dense(weights: Iterable[Tensor], settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """AdamW over `weights`, in their order; only matrices decay."""
+    every = list(weights)
+    groups = [
+        {"params": [w for w in every if w.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [w for w in every if w.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
 
 
 def factor(step: int, total_steps: int, drops: int, settings: OptimizerSettings) -> float:

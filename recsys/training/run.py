@@ -6,27 +6,26 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from recsys import distributed
 from recsys.data.trends import Trends
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
 from recsys.training import checkpoints, optimizers, steps
 from recsys.training.batch import Batch
 from recsys.training.batches import Batches
-from recsys.training.settings import (
-    FREE,
-    TrainingSettings,
-    autocast,
-    chosen_device,
-    cuda_devices,
-)
+from recsys.training.settings import FREE, TrainingSettings
+from recsys.training.whole import Whole
 from recsys.training.windows import Histories
+
+if TYPE_CHECKING:
+    from recsys.training.parallel import Parallel
 
 Report = Callable[[Mapping[str, float], int], None]
 
@@ -92,16 +91,13 @@ class Run:
     def __init__(
         self, model: TwoTower, data: TrainingData, settings: TrainingSettings, folder: Path | None
     ) -> None:
-        self.device = chosen_device(settings)
-        self.model = model.to(self.device)
-        self.features = data.features.to(self.device)
+        self.place = _placed(model, data.features, settings)
         self.settings = settings
         self.folder = folder
         self.batches = Batches(
             data.histories, len(data.features), model.settings.users.max_length, settings.batches,
             settings.seed, data.trends, data.since_seconds,
         )  # fmt: skip
-        self.optimizers = optimizers.build(model, settings.optimizer)
         self.total_steps = settings.epochs * self.batches.count(0)
         self.result = FitResult()
         self.best: dict[str, Tensor] = {}
@@ -126,13 +122,13 @@ class Run:
         """On a plateau, once: back to the best weights, with smaller learning rates."""
         result = self.result
         if self.settings.optimizer.decay == "plateau" and not result.drops and self._idle():
-            self.model.load_state_dict(self.best)
+            self.place.load(self.best)
             result.drops, result.drop_epoch = 1, len(result.epochs)
 
     def train_epoch(self, report: Report) -> bool:
         """The rest of the current epoch; false where `stop_after_steps` ended it."""
         result, settings = self.result, self.settings
-        self.model.train()
+        self.place.train()
         with contextlib.closing(self.batches.epoch(result.epoch, result.batch)) as batches:
             for batch in batches:
                 if settings.stop_after_steps and result.step >= settings.stop_after_steps:
@@ -148,22 +144,13 @@ class Run:
         return True
 
     def _step(self, batch: Batch) -> float:
-        settings = self.settings.optimizer
-        scale = optimizers.factor(self.result.step, self.total_steps, self.result.drops, settings)
-        optimizers.set_rates(self.optimizers, settings, scale)
-        batch = batch.to(self.device)
-        with autocast(self.settings, self.device):
-            mask_history = self.settings.batches.mask_history
-            loss = steps.batch_loss(self.model, self.features, batch, mask_history)
-        norm = steps.gradients(self.model, self.optimizers, loss)
-        loss = loss.detach()
-        steps.check_finite(float(loss), norm, self.result.step, batch)
-        if norm > settings.clip_norm:
-            optimizers.scale_gradients(self.model, settings.clip_norm / norm)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self.model.clamp_temperature()
-        return float(loss)
+        settings, result = self.settings.optimizer, self.result
+        scale = optimizers.factor(result.step, self.total_steps, result.drops, settings)
+        self.place.set_rates(scale)
+        loss, norm = self.place.gradients(batch)
+        steps.check_finite(loss, norm, result.step, batch)
+        self.place.step(min(1.0, settings.clip_norm / max(norm, 1e-30)))
+        return loss
 
     def close_epoch(
         self,
@@ -172,37 +159,37 @@ class Run:
     ) -> None:
         """Validates, keeps the weights if they are the best so far, and saves."""
         result = self.result
-        self.model.eval()
-        with torch.no_grad(), torch.random.fork_rng(devices=cuda_devices(self.device)):
-            metric = validate(self.model)
+        metric = self.place.judged(validate)
         metric = -math.inf if math.isnan(metric) else metric
         recent = result.losses[len(result.losses) - result.batch :]
         loss = sum(recent) / len(recent)
-        best = metric > result.best_metric or not self.best
+        best = metric > result.best_metric or result.best_epoch < 0
         result.epochs.append(Epoch(loss, metric))
         report({"epoch_loss": loss, "validation": metric}, result.step)
         if best:
             result.best_epoch = result.epoch
-            self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.best = {name: value.clone() for name, value in self.place.state().items()}
         result.epoch, result.batch = result.epoch + 1, 0
         self._drop()
         self.save()
 
     def take_best(self) -> None:
         """Puts the best weights into the model."""
-        self.model.load_state_dict(self.best)
-        self.model.eval()
+        self.place.finish(self.best)
 
     def save(self) -> None:
         """Writes a checkpoint of all that the next step depends on."""
         if self.folder is None:
             return
         result = self.result
+        model, moments = self.place.state(), self.place.optimizer_state()
+        if not distributed.world().first:
+            return
         tensors = {
-            **checkpoints.named("model", self.model.state_dict()),
+            **checkpoints.named("model", model),
             **checkpoints.named("best", self.best),
-            **checkpoints.named("optimizers", checkpoints.optimizer_tensors(self.optimizers)),
-            **checkpoints.named("random", checkpoints.random_tensors(self.device)),
+            **checkpoints.named("optimizers", moments),
+            **checkpoints.named("random", checkpoints.random_tensors(self.place.device)),
             "losses": torch.tensor(result.losses, dtype=torch.float64),
         }
         values = {key: value for key, value in asdict(result).items() if key != "losses"}
@@ -218,12 +205,27 @@ class Run:
         values: dict[str, Any] = dict(saved.values["result"])
         values["epochs"] = [Epoch(**epoch) for epoch in values["epochs"]]
         self.result = FitResult(losses=saved.tensors["losses"].tolist(), **values)
-        self.model.load_state_dict(checkpoints.part(saved.tensors, "model"))
+        self.place.load(checkpoints.part(saved.tensors, "model"))
         best = checkpoints.part(saved.tensors, "best")
-        self.best = {name: value.to(self.device) for name, value in best.items()}
-        state = checkpoints.part(saved.tensors, "optimizers")
-        checkpoints.restore_optimizers(self.optimizers, state)
-        checkpoints.restore_random(checkpoints.part(saved.tensors, "random"), self.device)
+        self.best = {name: value.to(self.place.device) for name, value in best.items()}
+        self.place.load_optimizers(checkpoints.part(saved.tensors, "optimizers"))
+        here = distributed.world()
+        if here.size == 1:
+            random = checkpoints.part(saved.tensors, "random")
+            checkpoints.restore_random(random, self.place.device)
+        else:  # each has its own, whatever the number of processes was
+            torch.manual_seed(self.settings.seed + (self.result.step << 16) + here.rank)
+
+
+def _placed(
+    model: TwoTower, features: ItemFeatures, settings: TrainingSettings
+) -> "Whole | Parallel":
+    """The model where it is trained: in this process, or shared with others by torchrun."""
+    if distributed.world().size == 1:
+        return Whole(model, features, settings)
+    from recsys.training.parallel import Parallel  # with torchrec
+
+    return Parallel(model, features, settings)
 
 
 def _data_hash(data: TrainingData) -> str:

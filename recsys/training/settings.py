@@ -5,13 +5,32 @@ from typing import Literal
 import torch
 from pydantic import Field
 
+from recsys.distributed import ProcessSettings
 from recsys.errors import UsageFault
 from recsys.settings import Section
 from recsys.training.batches import BatchSettings
 from recsys.training.optimizers import OptimizerSettings
 
 # settings that do not change what a run computes: a resumed run may have others
-FREE = {"device", "checkpoint_steps", "stop_after_steps"}
+FREE = {"device", "checkpoint_steps", "stop_after_steps", "table", "processes"}
+
+
+class TableSettings(Section):
+    """Where the rows of the id table lie while several processes train (torchrun)."""
+
+    sharding: Literal["auto", "row_wise", "table_wise"] = Field(
+        default="auto",
+        description="spread the rows over the processes, or leave all to one; auto lets torchrec's "
+        "planner choose",
+    )
+    kernel: Literal["auto", "fused", "fused_uvm", "fused_uvm_caching"] = Field(
+        default="auto",
+        description="of fbgemm: rows in GPU memory; in host memory; or there with a cache on the "
+        "GPU, for tables larger than all GPUs together",
+    )
+    cache_share: float = Field(
+        default=0.2, gt=0, le=1, description="fused_uvm_caching: share of the rows cached on a GPU"
+    )
 
 
 class TrainingSettings(Section):
@@ -45,6 +64,12 @@ class TrainingSettings(Section):
     )
     stop_after_steps: int = Field(
         default=0, ge=0, description="stop, with a checkpoint, after this step; 0 runs to the end"
+    )
+    table: TableSettings = Field(
+        default=TableSettings(), description="where the id table lies, with several processes"
+    )
+    processes: ProcessSettings = Field(
+        default=ProcessSettings(), description="how several processes talk to each other"
     )
     batches: BatchSettings = Field(default=BatchSettings(), description="what a batch holds")
     optimizer: OptimizerSettings = Field(

@@ -20,6 +20,11 @@ from recsys.training.losses import Grouped
 def batch_loss(model: TwoTower, features: ItemFeatures, batch: Batch, mask_history: bool) -> Tensor:
     """The loss of one batch: items once, then states, then the softmax over the batch's items."""
     vectors = model.items(features.gather(batch.item_rows))
+    return loss_of_states(model, vectors, batch, mask_history)
+
+
+def loss_of_states(model: TwoTower, vectors: Tensor, batch: Batch, mask_history: bool) -> Tensor:
+    """The loss of a batch whose item vectors `[C, D]` are there: states, then the softmax."""
     # embedding, not indexing: its gradient is the same in every run
     history = functional.embedding(batch.items, vectors)
     states = model.users(history, batch.events, batch.ages, batch.mask, batch.event_weights)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from recsys import distributed
 from recsys.errors import InputFault
 from recsys.models.two_tower import TwoTower
 from recsys.training import checkpoints
@@ -51,10 +52,10 @@ def fit(
             value=f"{len(data.histories.items)} events, {users} users",
             where="the training histories", fix="bring a longer log, or move the split's cut",
         )  # fmt: skip
-    with _seeded(settings.seed, run.device):
+    with _seeded(settings.seed, run.place.device):
         if resume:
             run.restore()
-        elif checkpoints_folder is not None:
+        elif checkpoints_folder is not None and distributed.world().first:
             checkpoints.clear(checkpoints_folder)
         while not run.done():
             if not run.train_epoch(report):
@@ -93,7 +94,7 @@ def catch_up(model: TwoTower, data: TrainingData, settings: TrainingSettings) ->
     )
     run = Run(model, data, settings.model_copy(update={"optimizer": slower}), None)
     run.total_steps = settings.catch_up_epochs * run.batches.count(0)
-    with _seeded(settings.seed, run.device):
+    with _seeded(settings.seed, run.place.device):
         for epoch in range(settings.catch_up_epochs):
             run.result.epoch, run.result.batch = epoch, 0
             run.train_epoch(_silent)
@@ -109,5 +110,5 @@ def _silent(metrics: Mapping[str, float], step: int) -> None:
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Torch's own generators, seeded inside and as they were afterwards: dropout uses them."""
     with torch.random.fork_rng(devices=cuda_devices(device)):
-        torch.manual_seed(seed)
+        torch.manual_seed(seed + distributed.world().rank)
         yield
