@@ -61,7 +61,7 @@ def rewrite(folder: Path, target: Target) -> None:
         match kind:
             case release.KIND:
                 done = _release(folder, staged, old, target)
-            case "model":
+            case "model" | "basis":
                 done = _model(folder, staged, target)
             case _:
                 done = set()

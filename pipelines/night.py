@@ -7,8 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from pipelines import catch_up, encode, evaluate, ingest, inputs, train
+from pipelines import basis, encode, evaluate, ingest, inputs, train
 from pipelines.ablation import Ablation
+from pipelines.basis import Basis
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
@@ -30,6 +31,7 @@ class Plan:
     found: Inputs
     model: Model
     evaluation: dict[str, Any]
+    basis: Basis
     name: str
     parents: dict[str, str]
 
@@ -72,7 +74,9 @@ def planned(settings: Settings, run: Run, date: str) -> Plan:
         evaluate.run(settings, run, Ablation())
         table = evaluate.latest(settings, model)
     day, at_seconds = inputs.moment(date, found.newest_seconds())
+    standing = basis.of_day(settings, found, model, str(day), at_seconds)
     parents = {
+        "basis": str(standing),
         "catalogue": found.catalogue.name,
         "interactions": found.interactions.name,
         "model": f"{model.folder.name} {model.content}",
@@ -82,14 +86,14 @@ def planned(settings: Settings, run: Run, date: str) -> Plan:
     for part in (settings.lists, settings.nightly, settings.train, settings.gates):
         digest.update(fingerprint(part).encode())
     name = f"{day}-{digest.hexdigest()[:16]}"
-    return Plan(day, at_seconds, found, model, table or {}, name, parents)
+    return Plan(day, at_seconds, found, model, table or {}, standing, name, parents)
 
 
 def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
     """Brings the model up to the day; item vectors, index and score terms for its moment."""
     found, at_seconds = plan.found, plan.at_seconds
     with run.timed("catch_up"):
-        model = catch_up.caught_up(settings, found, plan.model, at_seconds)
+        model, terms = basis.load(settings, found, plan.model, plan.basis)
     with run.timed("vectors"):
         past = found.before(at_seconds)
         shop = found.shop(
@@ -98,6 +102,6 @@ def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
         )  # fmt: skip
         features = encode.item_features(settings, found, model.trained, model.attributes)
         recommender = recommend.prepare(
-            model.towers, features, shop, at_seconds, settings.lists, model.reranker
+            model.towers, features, shop, at_seconds, settings.lists, model.reranker, terms
         )
     return Night(plan, model, recommender, past, found.people(past), features)

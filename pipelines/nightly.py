@@ -5,34 +5,33 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
-
-from pipelines import night_counts, night_measures, refilter, story
+from pipelines import basis, night_counts, night_lists, night_measures, refilter, story
 from pipelines.night import Night, planned, prepared
+from pipelines.night_lists import Lists
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts
-from recsys.data import buckets
-from recsys.engine import map_buckets
 from recsys.errors import GateFault, InputFault
 from recsys.progress import say
-from recsys.serving import baseline, fallback, gates, release, report, similar
+from recsys.serving import baseline, fallback, gates, release, report
 from recsys.serving.baseline import Baseline
 from recsys.serving.gates import Gate
 
 
-def run(settings: Settings, run: Run, date: str, dry_run: bool) -> dict[str, Any]:
+def run(
+    settings: Settings, run: Run, date: str, dry_run: bool, anew: bool = False
+) -> dict[str, Any]:
     """Ingests, encodes, trains and evaluates where that is missing, makes, audits, publishes lists.
 
     The same date and inputs give the same release; one that is already published and undamaged is
-    only made the live one again.
+    only made the live one again. What an earlier run of the day has made and still holds is kept.
 
     Args:
         settings: all of them.
         run: the record of this run.
         date: the day that lists are for, YYYY-MM-DD; empty for the day after the newest event.
         dry_run: stop before publishing.
+        anew: make every list, also what is there already; the result is the same.
 
     Raises:
         GateFault: a gate refused; the old release stays, or its lists without what has become
@@ -40,12 +39,12 @@ def run(settings: Settings, run: Run, date: str, dry_run: bool) -> dict[str, Any
     """
     plan = planned(settings, run, date)
     root = settings.root / "releases"
-    if not dry_run and _published(root, plan.name):
+    if not dry_run and not anew and _published(root, plan.name):
         artefacts.point(root, plan.name)
         return _told(root / plan.name, "already published, the pointer names it")
     night = prepared(settings, run, plan)
     with run.timed("lists"):
-        lists = _lists(settings, night)
+        lists = _lists(settings, run, night, anew)
     with run.timed("publish"):
         if dry_run:
             with tempfile.TemporaryDirectory(dir=settings.root) as aside:
@@ -57,32 +56,23 @@ def run(settings: Settings, run: Run, date: str, dry_run: bool) -> dict[str, Any
                 run.facts["refiltered"] = refilter.run(settings, run, night)
             raise
         _prune(root, settings.nightly.keep)
+        basis.prune(settings)
         return result
 
 
-def _lists(settings: Settings, night: Night) -> pl.DataFrame:
-    """Lists of all users, bucket by bucket, sorted by user and rank."""
-    names, ids = night.recommender.names, night.found.vocabulary.ids
-    frames = buckets.split(night.past, settings.data.buckets)
-
-    def of_bucket(bucket: int) -> pl.DataFrame:
-        histories = night.found.histories(settings, frames[bucket])
-        ranked = night.recommender.lists(histories, settings.nightly.k)
-        known = np.diff(histories.offsets) > 0
-        rows = np.where(known[:, None], ranked.rows, -1)
-        ranked = type(ranked)(rows, ranked.scores, ranked.terms)
-        return release.list_frame(histories.user_ids, ranked, names, ids)
-
-    made = pl.concat(map_buckets(of_bucket, range(len(frames)), settings.engine))
-    known = night.past["user_id"].unique()
-    cold = night.people.filter(~night.people.is_in(known.implode()))
-    ranked = fallback.lists(night.recommender, cold.to_list(), settings.nightly.k)
-    popular = release.popular_frame(cold.to_list(), ranked, names, ids)
-    return pl.concat([made, popular]).sort("user_id", "rank")
+def _lists(settings: Settings, run: Run, night: Night, anew: bool) -> Lists:
+    """Lists of all users; what an earlier run made and still holds is kept."""
+    key = night_lists.key(settings, night.plan.basis)
+    before = None if anew else night_lists.earlier(settings, str(night.plan.day), key)
+    lists = night_lists.made(settings, night, before)
+    run.facts["lists"] = {"made": lists.made, "kept": lists.kept}
+    if before is not None:
+        say(f"{lists.kept:,} lists are those of {before.release.name}, {lists.made:,} were made")
+    return lists
 
 
 def _publish(
-    settings: Settings, run: Run, night: Night, lists: pl.DataFrame, root: Path
+    settings: Settings, run: Run, night: Night, lists: Lists, root: Path
 ) -> dict[str, Any]:
     plan = night.plan
     before = baseline.find(settings.root / "releases", str(plan.day), settings.gates.window)
@@ -91,9 +81,9 @@ def _publish(
         _write(settings, night, lists, staged)
         measures, table = _judged(settings, run, night, staged.folder, before)
         counts = night_counts.of_lists(
-            lists, night.found, plan.model.trained, night.recommender, plan.at_seconds
+            lists.lists, night.found, plan.model.trained, night.recommender, plan.at_seconds
         )
-        page = story.of_night(settings, night.found, night.model, plan.evaluation, lists)
+        page = story.of_night(settings, night.found, night.model, plan.evaluation, lists.lists)
         page |= {"day": str(plan.day), "release": plan.name, "counts": counts}
         # the same inputs give the same page, so what differs by the clock stays in the manifest
         shown = [gate for gate in table if gate.name != "list_seconds"]
@@ -106,6 +96,7 @@ def _publish(
             "integer_ids": night.found.integer_ids,
             "counts": counts,
             "gates": gates.rows(table),
+            "lists_key": night_lists.key(settings, plan.basis),
             "measures": measures,
             "settings": settings.model_dump(mode="json", exclude={"work", "engine", "tracking"}),
             "timings": run.facts.get("seconds", {}),
@@ -114,12 +105,11 @@ def _publish(
     return _told(root / plan.name, "published")
 
 
-def _write(settings: Settings, night: Night, lists: pl.DataFrame, staged: artefacts.Staged) -> None:
+def _write(settings: Settings, night: Night, lists: Lists, staged: artefacts.Staged) -> None:
     """Lists, similar items and the popular list into the staged folder."""
     ids, k = night.found.vocabulary.ids, settings.nightly.k
-    near = similar.frame(night.recommender, ids, settings.nightly.similar)
     popular = fallback.table(night.recommender, ids, night.found.items["category"], k)
-    release.write_tables(staged, lists, near, popular, night.found.integer_ids)
+    release.write_tables(staged, lists.lists, lists.near, popular, night.found.integer_ids)
 
 
 def _judged(

@@ -1,6 +1,7 @@
 """All settings of the project, each section from the room that it sets."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -40,6 +41,19 @@ class NightlySettings(Section):
     blocked: tuple[str, ...] = Field((), description="item ids that must never be listed")
     valid_hours: float = Field(72.0, gt=0, description="age at which lists count as expired")
     keep: int = Field(14, ge=1, description="releases that are kept")
+    reruns: Literal["whole", "changed"] = Field(
+        "whole",
+        description="of a day whose log changed: all lists (the same inputs give the same lists), "
+        "or, on the model and trends of its first run, those of users whose events changed",
+    )
+    warm_start: bool = Field(
+        False,
+        description="a day goes on from the model of the day before it and learns only what came "
+        "since, instead of all that came since the training",
+    )
+    retrain_every_days: int = Field(
+        0, ge=0, description="days of events after which a night trains a new model; 0 for never"
+    )
     show_ids: bool = Field(False, description="real user ids in the report's examples")
 
 

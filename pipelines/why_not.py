@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines import inputs, night, train
+from pipelines import basis, inputs, night, train
 from pipelines.inputs import Inputs
 from pipelines.night import Plan
 from pipelines.runs import Run
@@ -131,7 +131,9 @@ def _by_score(
 ) -> Answer:
     """Where the item stands among all that may be listed, and what it lacks."""
     day, at_seconds = inputs.moment(manifest["date"], found.newest_seconds())
-    plan = Plan(day, at_seconds, found, train.load(settings), {}, "", {})
+    model = train.load(settings)
+    standing = basis.of_day(settings, found, model, str(day), at_seconds)
+    plan = Plan(day, at_seconds, found, model, {}, standing, "", {})
     made = night.prepared(settings, Run("why-not"), plan)
     recommender, row = made.recommender, found.vocabulary.rows([item])[0]
     mine = found.histories(settings, made.past.filter(pl.col("user_id") == user))

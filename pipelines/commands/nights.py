@@ -14,6 +14,7 @@ def nightly(
     overrides: shared.Overrides = None,
     date: shared.Date = "",
     dry_run: shared.DryRun = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Make every list, kept ones too.")] = False,
     as_json: shared.Json = False,
 ) -> None:
     """The whole night: new events, embeddings, vectors, index, lists, gates, report, publish."""
@@ -21,7 +22,7 @@ def nightly(
 
     chosen = shared.settings(config, overrides)
     shared.stage(
-        "nightly", chosen, as_json, lambda run: stage.run(chosen, run, date=date, dry_run=dry_run)
+        "nightly", chosen, as_json, lambda run: stage.run(chosen, run, date, dry_run, anew)
     )
 
 

@@ -42,10 +42,10 @@ def write(
     frames = split(ingested.frame, count)
     with artefacts.publishing(root, name, KIND, parents=parents) as staged:
         for bucket, frame in enumerate(frames):
-            part = _part(bucket)
-            (staged.folder / part).parent.mkdir(parents=True)
-            _write(frame, staged.folder / part)
-            staged.rows[part] = frame.height
+            name_of = part(bucket)
+            (staged.folder / name_of).parent.mkdir(parents=True)
+            _write(frame, staged.folder / name_of)
+            staged.rows[name_of] = frame.height
         _write(ingested.quarantine, staged.folder / QUARANTINE)
         staged.rows[QUARANTINE] = ingested.quarantine.height
         staged.facts.update(
@@ -73,7 +73,7 @@ def read_bucket(folder: Path, bucket: int) -> pl.DataFrame:
     Raises:
         InputFault: there is no such bucket, or it cannot be read.
     """
-    path = folder / _part(bucket)
+    path = folder / part(bucket)
     try:
         return pl.read_parquet(path, hive_partitioning=False)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -98,7 +98,8 @@ def read_quarantine(folder: Path) -> pl.DataFrame:
     return pl.read_parquet(folder / QUARANTINE)
 
 
-def _part(bucket: int) -> str:
+def part(bucket: int) -> str:
+    """The file of a bucket, as the manifest names it."""
     return f"buckets/bucket={bucket:04d}/part-0.parquet"
 
 

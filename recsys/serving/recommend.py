@@ -160,6 +160,7 @@ def prepare(
     at_seconds: float,
     settings: ListSettings,
     reranker: Reranker | None = None,
+    terms: ItemTerms | None = None,
 ) -> Recommender:
     """Item vectors, index and score terms for one moment.
 
@@ -170,9 +171,11 @@ def prepare(
         at_seconds: the moment, epoch seconds.
         settings: of lists.
         reranker: fitted weights; None lists as the model scores.
+        terms: of the items at the moment; None counts them from the shop's events.
     """
     every = vectors.of_items(model, features)
-    terms = item_terms(model, shop, at_seconds)
+    if terms is None:
+        terms = item_terms(model, shop, at_seconds)
     if reranker is None:
         reranker = reranking.as_trained(terms, settings.rerank)
     rows = np.flatnonzero(shop.eligible)
@@ -202,8 +205,13 @@ def item_terms(model: TwoTower, shop: Shop, at_seconds: float) -> ItemTerms:
     values = model.trends.terms(
         torch.from_numpy(counts[0]).to(device), torch.from_numpy(ages[0]).to(device)
     )
-    weights = tuple(model.trends.weights[AHEAD].double().tolist())
-    return ItemTerms(model.trends.names, values.double().cpu().numpy(), weights)
+    return ItemTerms(model.trends.names, values.double().cpu().numpy(), learned_weights(model))
+
+
+@torch.inference_mode()
+def learned_weights(model: TwoTower) -> tuple[float, ...]:
+    """The weights that training gave the terms of the items."""
+    return tuple(model.trends.weights[AHEAD].double().tolist())
 
 
 def with_trend(of: Vectors, trend: npt.NDArray[np.floating]) -> Vectors:

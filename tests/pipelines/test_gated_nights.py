@@ -1,5 +1,6 @@
 """Nights that went wrong, end to end on a tiny shop: each is stopped, and yesterday stays live."""
 
+import dataclasses
 import datetime
 import json
 import shutil
@@ -115,10 +116,12 @@ def wrong_lists(_: Shop, monkeypatch: pytest.MonkeyPatch) -> str:
     right = nightly._lists
 
     def mixed(*inputs: Any) -> Any:
-        lists = right(*inputs)
+        made = right(*inputs)
+        lists = made.lists
         users = lists["user_id"].unique().sort()
         others = dict(zip(users, [*users[1:], users[0]], strict=True))
-        return lists.with_columns(lists["user_id"].replace(others)).sort("user_id", "rank")
+        lists = lists.with_columns(lists["user_id"].replace(others)).sort("user_id", "rank")
+        return dataclasses.replace(made, lists=lists)
 
     monkeypatch.setattr(nightly, "_lists", mixed)
     return TODAY
