@@ -2,11 +2,11 @@
 
     python benchmarks/incremental_night.py [--users 3000] [--events 200000] [--share 0.05]
 
-A generated shop with a log of a file a day and a trained model. A night is published; late events of
-a share of the users are added to the last day's file; the day is made again twice: with what the
-first run left (`nightly.reruns=changed`), and in a work folder that has nothing but the model and the
-day's basis, with `--anew`. Both releases must be the same, byte for byte. A third run stands beside:
-`nightly.reruns=whole`, which learns the late events too and lists everybody. Results in `README.md`.
+A generated shop with a file of events a day and a trained model. A night is published; late events
+of a share of the users are added to the last day's file; the day is made again twice: with what the
+first run left (`nightly.reruns=changed`), and in a work folder that has nothing but the model and
+the day's basis, with `--anew`. Both releases must be the same, byte for byte. Beside them stands
+`nightly.reruns=whole`, which learns the late events too and lists everybody. Results: `README.md`.
 """
 
 import argparse
