@@ -15,11 +15,14 @@ from pipelines.runs import Run
 from pipelines.settings import Settings
 from pipelines.train import Model
 from recsys import artefacts
+from recsys.data.histories import Histories
 from recsys.models.item_features import ItemFeatures
 from recsys.progress import say
 from recsys.serving import recommend
 from recsys.serving.recommend import Recommender
 from recsys.settings import fingerprint
+
+SAMPLE = 500  # users that an approximate index is measured on
 
 
 @dataclass(frozen=True)
@@ -104,4 +107,26 @@ def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
         recommender = recommend.prepare(
             model.towers, features, shop, at_seconds, settings.lists, model.reranker, terms
         )
+            model.towers, features, shop, at_seconds, settings.lists, model.reranker,
+            _sample(settings, found, past),
+        )  # fmt: skip
+        run.facts["index"] = index_facts(recommender)
     return Night(plan, model, recommender, past, found.people(past), features)
+
+
+def index_facts(recommender: Recommender) -> dict[str, Any]:
+    """Which index answers, how it is set, and the share of exact search's candidates it finds."""
+    chosen = recommender.index.settings
+    shown = {"ivf": {"lists", "probes"}, "ivf_pq": {"lists", "probes", "refine"}, "pq": {"refine"}}
+    shown["hnsw"] = {"neighbours", "build_effort", "search_effort"}
+    facts = chosen.model_dump(include={"kind", *shown.get(chosen.kind, ())})
+    return facts | {"items": len(recommender.index), "recall": round(recommender.index_recall, 5)}
+
+
+def _sample(settings: Settings, found: Inputs, past: pl.DataFrame) -> Histories | None:
+    """Users that an index is tuned on, spread over all; None where search is exact anyway."""
+    if settings.lists.index.kind == "exact":
+        return None
+    users = past["user_id"].unique().sort()
+    chosen = users.gather_every(max(1, len(users) // SAMPLE))
+    return found.histories(settings, past.filter(pl.col("user_id").is_in(chosen.implode())))

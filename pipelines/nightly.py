@@ -8,6 +8,11 @@ from typing import Any
 from pipelines import basis, night_counts, night_lists, night_measures, refilter, story
 from pipelines.night import Night, planned, prepared
 from pipelines.night_lists import Lists
+import numpy as np
+import polars as pl
+
+from pipelines import night_counts, night_measures, refilter, story
+from pipelines.night import Night, index_facts, planned, prepared
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts
@@ -95,6 +100,7 @@ def _publish(
             "valid_hours": settings.nightly.valid_hours,
             "integer_ids": night.found.integer_ids,
             "counts": counts,
+            "index": index_facts(night.recommender),
             "gates": gates.rows(table),
             "lists_key": night_lists.key(settings, plan.basis),
             "measures": measures,
@@ -159,6 +165,10 @@ def _told(folder: Path, what: str) -> dict[str, Any]:
     manifest = artefacts.read(folder, release.KIND, check=False)
     counts = manifest["counts"]
     lines = [f"{key.replace('_', ' ')}: {value:,}" for key, value in counts.items()]
+    index = manifest.get("index", {})
+    lines.append(
+        f"index: {index.get('kind', 'exact')}, {index.get('recall', 1.0):.2%} of exact search"
+    )
     lines += [gates.summary(manifest["gates"]), f"report: {folder / 'report.html'}"]
     return {
         "text": "\n".join([f"{what}: {folder}", *lines]),

@@ -1,11 +1,10 @@
 """Nearest items to a vector by inner product, the measure that the towers were trained with.
 
-Built each night over the items that may be listed; the candidates ask it. The only file that
-imports faiss.
+Built each night over the items that may be listed; the candidates ask it. faiss is imported here
+and where indexes are written and read.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import faiss
@@ -13,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from recsys import durable
 from recsys.errors import InputFault, MismatchFault
 from recsys.settings import Section
 
@@ -21,17 +19,31 @@ Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 METRIC = "inner_product"
-FILE, DESCRIPTION = "index.faiss", "index.json"
+
+
+Kind = Literal["auto", "exact", "sq8", "pq", "ivf", "ivf_pq", "hnsw"]
+FEWEST = 64  # items that 4-bit codes can be learned from
+REFINED = ("pq", "ivf_pq")  # these rescore what they find by the vectors themselves
 
 
 class IndexSettings(Section):
     """Which index answers."""
 
-    kind: Literal["exact", "ivf", "hnsw"] = Field(
-        "exact", description="exact search (best to about 100,000 items on a CPU), IVF, or HNSW"
+    kind: Kind = Field(
+        "exact",
+        description="exact search (best to about 100,000 items on a CPU); 8-bit codes; 4-bit codes "
+        "and a second look; IVF, and IVF over 4-bit codes; HNSW; auto: the cheapest of these that "
+        "reaches the wanted recall on the night's own vectors",
     )
+    recall: float = Field(
+        0.99, gt=0, le=1, description="auto: share of the exact candidates that must be found"
+    )
+    memory_mb: int = Field(0, ge=0, description="auto: size of the index, in MB; 0 for any")
     lists: int = Field(0, ge=0, description="ivf: inverted lists; 0 takes 4 * sqrt(items)")
     probes: int = Field(16, ge=1, description="ivf: lists that a query looks into")
+    refine: float = Field(
+        4.0, ge=1, le=1000, description="4-bit codes: items rescored for each one asked for"
+    )
     neighbours: int = Field(32, ge=2, le=256, description="hnsw: links per item")
     build_effort: int = Field(100, ge=8, description="hnsw: candidates looked at while building")
     search_effort: int = Field(128, ge=8, description="hnsw: candidates looked at in a search")
@@ -83,33 +95,28 @@ class Index:
             raise InputFault("queries are not finite", value=f"{bad} of {len(queries)}",
                              where="the index", fix="look for a diverged model")  # fmt: skip
         found = min(k, len(self))
-        scores = np.full((len(queries), k), -np.inf, np.float32)
-        rows = np.full((len(queries), k), -1, np.int64)
+        selector = None
+        if allowed is not None and self.settings.kind in REFINED:
+            found = min(4 * k, len(self))  # these take no selector: what is not allowed falls out
+        elif allowed is not None:
+            library: Any = faiss  # its type stubs lack what its wrappers add
+            bits = np.packbits(allowed[self.rows], bitorder="little")
+            selector = library.IDSelectorBitmap(bits)
+        scores = np.full((len(queries), max(found, k)), -np.inf, np.float32)
+        rows = np.full(scores.shape, -1, np.int64)
         if found and len(queries):
+            padded = np.pad(queries, ((0, 0), (0, self._index.d - self.width)))
             some, places = self._index.search(
-                np.ascontiguousarray(queries), found, params=self._only(allowed)
+                np.ascontiguousarray(padded), found, params=_effort(self.settings, selector)
             )
-            scores[:, :found] = np.where(places >= 0, some, -np.inf)
-            rows[:, :found] = np.where(places >= 0, self.rows[places], -1)
+            good = places >= 0
+            if allowed is not None:
+                good &= allowed[self.rows[places]]
+            scores[:, :found] = np.where(good, some, -np.inf)
+            rows[:, :found] = np.where(good, self.rows[places], -1)
         # faiss gives equal scores in any order
-        order = np.lexsort((rows, -scores), axis=1)
+        order = np.lexsort((rows, -scores), axis=1)[:, :k]
         return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
-
-    def _only(self, allowed: Mask | None) -> Any:
-        """Search parameters with a selector; they replace those of the index."""
-        if allowed is None:
-            return None
-        library: Any = faiss  # its type stubs lack what its wrappers add
-        bits = np.packbits(allowed[self.rows], bitorder="little")
-        selector = library.IDSelectorBitmap(bits)
-        match self.settings.kind:
-            case "exact":
-                return library.SearchParameters(sel=selector)
-            case "ivf":
-                return library.SearchParametersIVF(sel=selector, nprobe=self._index.nprobe)
-            case "hnsw":
-                effort = self.settings.search_effort
-                return library.SearchParametersHNSW(sel=selector, efSearch=effort)
 
 
 def build(vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings) -> Index:
@@ -119,84 +126,69 @@ def build(vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings) 
         vectors: `[n, D]` item vectors.
         rows: `[n]` their catalogue rows, ascending.
         checksum: of the catalogue's vocabulary.
-        settings: which index.
+        settings: which index; auto, without queries to tune on, is exact: see `index_tuning`.
 
     Raises:
         InputFault: a vector is not finite or zero; says which.
     """
     _refuse_unusable(vectors, rows)
     count, width = vectors.shape
+    kind = settings.kind
+    if kind == "auto" or not count or (kind in REFINED and count < FEWEST):
+        kind = "exact"
+    settings = settings.model_copy(update={"kind": kind})
+    if kind in REFINED:  # codes of two numbers each
+        vectors = np.pad(vectors, ((0, 0), (0, width % 2)))
     vectors = np.ascontiguousarray(vectors, np.float32)
-    index: Any
-    match settings.kind:
-        case "exact":
-            index = faiss.IndexFlatIP(width)
-        case "ivf":
-            lists = min(settings.lists or max(1, int(4 * count**0.5)), max(1, count // 39))
-            index = faiss.IndexIVFFlat(
-                faiss.IndexFlatIP(width), width, lists, faiss.METRIC_INNER_PRODUCT
-            )
-            index.nprobe = min(settings.probes, lists)
-            if count:
-                index.train(vectors)
-        case "hnsw":
-            index = faiss.IndexHNSWFlat(width, settings.neighbours, faiss.METRIC_INNER_PRODUCT)
-            index.hnsw.efConstruction = settings.build_effort
-            index.hnsw.efSearch = settings.search_effort
-    if count:
-        index.add(vectors)
+    index = _empty(settings, count, vectors.shape[1])
+    if not index.is_trained:
+        index.train(vectors)
+    index.add(vectors)
     return Index(rows, width, checksum, settings, index)
 
 
-def write(index: Index, folder: Path) -> None:
-    """Writes the index into an existing folder, usually one that is being published."""
-    faiss.write_index(index._index, str(folder / FILE))
-    np.save(folder / "rows.npy", index.rows, allow_pickle=False)
-    description = {
-        "metric": METRIC,
-        "width": index.width,
-        "items": len(index),
-        "vocabulary": index.checksum,
-        "settings": index.settings.model_dump(),
-    }
-    durable.write_json(folder / DESCRIPTION, description)
+def _empty(settings: IndexSettings, count: int, width: int) -> Any:
+    """An index without vectors, for `count` of them."""
+    metric = faiss.METRIC_INNER_PRODUCT
+    lists = min(settings.lists or max(1, int(4 * count**0.5)), max(1, count // 39))
+    index: Any
+    match settings.kind:
+        case "sq8":
+            return faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_8bit, metric)
+        case "pq":
+            index = faiss.IndexPQFastScan(width, width // 2, 4, metric)
+            return faiss.IndexRefineFlat(index)
+        case "ivf":
+            index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, lists, metric)
+        case "ivf_pq":
+            coarse = faiss.IndexFlatIP(width)
+            index = faiss.IndexIVFPQFastScan(coarse, width, lists, width // 2, 4, metric)
+            return faiss.IndexRefineFlat(index)
+        case "hnsw":
+            index = faiss.IndexHNSWFlat(width, settings.neighbours, metric)
+            index.hnsw.efConstruction = settings.build_effort
+        case _:
+            index = faiss.IndexFlatIP(width)
+    return index
 
 
-def read(folder: Path, checksum: str) -> Index:
-    """Reads an index; check the folder's manifest before.
-
-    Raises:
-        InputFault: a file is missing or damaged.
-        MismatchFault: it belongs to another catalogue, metric, or its parts do not fit.
-    """
-    import json
-
-    path = folder / FILE
-    try:
-        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        rows = np.load(folder / "rows.npy", allow_pickle=False)
-        # a damaged header may claim a terabyte; no index is larger than twice its file
-        faiss.set_deserialization_vector_byte_limit(max(1 << 20, 2 * path.stat().st_size))
-        index = faiss.read_index(str(path))
-        settings = IndexSettings.model_validate(described["settings"])
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise InputFault(
-            f"the index cannot be read: {str(error)[:200]}", where=str(path), fix="build it again"
-        ) from None
-    facts = {
-        "metric": (described.get("metric"), METRIC),
-        "vocabulary": (described.get("vocabulary"), checksum),
-        "items": (index.ntotal, len(rows)),
-        "width": (index.d, described.get("width")),
-        "measure": (index.metric_type, faiss.METRIC_INNER_PRODUCT),
-    }
-    for name, (found, wanted) in facts.items():
-        if found != wanted:
-            raise MismatchFault(
-                f"the index does not fit: {name}", value=f"{found} instead of {wanted}",
-                where=str(folder), fix="build it again for this model and catalogue",
-            )  # fmt: skip
-    return Index(rows, index.d, checksum, settings, index)
+def _effort(settings: IndexSettings, selector: Any) -> Any:
+    """Search parameters: how much is looked at, and which items may be found."""
+    library: Any = faiss
+    match settings.kind:
+        case "ivf":
+            return library.SearchParametersIVF(sel=selector, nprobe=settings.probes)
+        case "hnsw":
+            return library.SearchParametersHNSW(sel=selector, efSearch=settings.search_effort)
+        case "pq":
+            return library.IndexRefineSearchParameters(k_factor=settings.refine)
+        case "ivf_pq":
+            inner = library.SearchParametersIVF(nprobe=settings.probes)
+            return library.IndexRefineSearchParameters(
+                k_factor=settings.refine, base_index_params=inner
+            )
+        case _:
+            return library.SearchParameters(sel=selector) if selector else None
 
 
 def _refuse_unusable(vectors: Vectors, rows: Rows) -> None:

@@ -22,7 +22,7 @@ from recsys.serving import (
     candidates,
     categories,
     diversity,
-    index,
+    index_tuning,
     newcomers,
     price_band,
     reranking,
@@ -84,7 +84,10 @@ class Shop:
 
 @dataclass(frozen=True)
 class Recommender:
-    """Everything that one moment's lists need; make it with `prepare`."""
+    """Everything that one moment's lists need; make it with `prepare`.
+
+    `index_recall` is the share of exact search's candidates that the index finds, on the sample.
+    """
 
     model: TwoTower
     item_vectors: Vectors
@@ -95,6 +98,7 @@ class Recommender:
     at_seconds: float
     settings: ListSettings
     shop: Shop
+    index_recall: float = 1.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -161,6 +165,7 @@ def prepare(
     settings: ListSettings,
     reranker: Reranker | None = None,
     terms: ItemTerms | None = None,
+    sample: Histories | None = None,
 ) -> Recommender:
     """Item vectors, index and score terms for one moment.
 
@@ -172,6 +177,8 @@ def prepare(
         settings: of lists.
         reranker: fitted weights; None lists as the model scores.
         terms: of the items at the moment; None counts them from the shop's events.
+        sample: some hundred of the users who will ask; what an index is tuned and measured on.
+            Without it, `auto` is exact.
     """
     every = vectors.of_items(model, features)
     if terms is None:
@@ -180,9 +187,17 @@ def prepare(
         reranker = reranking.as_trained(terms, settings.rerank)
     rows = np.flatnonzero(shop.eligible)
     placed = with_trend(every, model.temperature.item() * terms.offsets())[rows]
-    built = index.build(placed, rows, shop.checksum, settings.index)
-    exact = candidates.exact_twin(placed, built)
-    return Recommender(model, every, built, exact, terms, reranker, at_seconds, settings, shop)
+    queries = np.zeros((0, placed.shape[1]), np.float32)
+    if sample is not None:
+        users = vectors.of_users(model, every, sample, at_seconds)
+        queries = with_trend(users, np.ones(len(users)))
+    count = settings.candidates.count
+    choice = index_tuning.measured(placed, rows, shop.checksum, settings.index, queries, count)
+    exact = candidates.exact_twin(placed, choice.index)
+    return Recommender(
+        model, every, choice.index, exact, terms, reranker, at_seconds, settings, shop,
+        choice.recall,
+    )  # fmt: skip
 
 
 @torch.inference_mode()

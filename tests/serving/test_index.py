@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.errors import InputFault, MismatchFault
-from recsys.serving import index
+from recsys.serving import index, index_files
 from recsys.serving.index import IndexSettings
 
 # IVF that looks into every list and HNSW with effort above the size must find everything
@@ -17,6 +17,8 @@ KINDS = [
     IndexSettings(kind="exact"),
     IndexSettings(kind="ivf", lists=4, probes=4),
     IndexSettings(kind="hnsw", build_effort=400, search_effort=400),
+    IndexSettings(kind="pq", refine=100),
+    IndexSettings(kind="ivf_pq", refine=100, lists=4, probes=4),
 ]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 
@@ -103,11 +105,13 @@ def test_queries_that_are_not_finite(kind: IndexSettings) -> None:
 @each_kind
 def test_comes_back_from_disk(kind: IndexSettings, tmp_path: Path) -> None:
     built = index.build(vectors(100), np.arange(100) * 2, "words", kind)
-    index.write(built, tmp_path)
-    again = index.read(tmp_path, "words")
-    for one, other in zip(built.search(vectors(9, seed=2), 7), again.search(vectors(9, seed=2), 7),
-                          strict=True):  # fmt: skip
-        assert (one == other).all()
+    index_files.write(built, tmp_path)
+    again = index_files.read(tmp_path, "words")
+    mapped = index_files.read(tmp_path, "words", mapped=True)
+    for read in (again, mapped):
+        queries = vectors(9, seed=2)
+        for one, other in zip(built.search(queries, 7), read.search(queries, 7), strict=True):
+            assert (one == other).all()
     assert again.settings == kind
 
 
@@ -115,18 +119,20 @@ def test_comes_back_from_disk(kind: IndexSettings, tmp_path: Path) -> None:
 def test_the_same_vectors_are_the_same_file(kind: IndexSettings, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        index.write(index.build(vectors(500), np.arange(500), "x", kind), tmp_path / name)
-    assert (tmp_path / "a" / index.FILE).read_bytes() == (tmp_path / "b" / index.FILE).read_bytes()
+        index_files.write(index.build(vectors(500), np.arange(500), "x", kind), tmp_path / name)
+    assert (tmp_path / "a" / index_files.FILE).read_bytes() == (
+        tmp_path / "b" / index_files.FILE
+    ).read_bytes()
 
 
 def written(folder: Path) -> Path:
-    index.write(index.build(vectors(50), np.arange(50), "words", IndexSettings()), folder)
+    index_files.write(index.build(vectors(50), np.arange(50), "words", IndexSettings()), folder)
     return folder
 
 
 def test_another_catalogue_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MismatchFault, match="vocabulary"):
-        index.read(written(tmp_path), "other words")
+        index_files.read(written(tmp_path), "other words")
 
 
 @pytest.mark.parametrize(
@@ -136,41 +142,41 @@ def test_another_catalogue_is_refused(tmp_path: Path) -> None:
 def test_a_description_that_does_not_fit(
     tmp_path: Path, key: str, value: object, message: str
 ) -> None:
-    path = written(tmp_path) / index.DESCRIPTION
+    path = written(tmp_path) / index_files.DESCRIPTION
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(MismatchFault, match=message):
-        index.read(tmp_path, "words")
+        index_files.read(tmp_path, "words")
 
 
 def test_another_number_of_rows(tmp_path: Path) -> None:
     np.save(written(tmp_path) / "rows.npy", np.arange(49))
     with pytest.raises(MismatchFault, match="items"):
-        index.read(tmp_path, "words")
+        index_files.read(tmp_path, "words")
 
 
 @pytest.mark.parametrize("size", [0, 1, 20, 50, 400, 1000])
 def test_a_truncated_file(tmp_path: Path, size: int) -> None:
-    path = written(tmp_path) / index.FILE
+    path = written(tmp_path) / index_files.FILE
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(InputFault, match="cannot be read"):
-        index.read(tmp_path, "words")
+        index_files.read(tmp_path, "words")
 
 
 def test_a_header_that_claims_a_terabyte(tmp_path: Path) -> None:
     # the vectors' length stands as a 64-bit number just before the vectors: 50 * 8 floats
-    path = written(tmp_path) / index.FILE
+    path = written(tmp_path) / index_files.FILE
     content = path.read_bytes()
     place = len(content) - 50 * 8 * 4 - 8
     assert int.from_bytes(content[place : place + 8], "little") in {50 * 8, 50 * 8 * 4}
     path.write_bytes(content[:place] + (1 << 38).to_bytes(8, "little") + content[place + 8 :])
     with pytest.raises(InputFault, match="cannot be read"):
-        index.read(tmp_path, "words")
+        index_files.read(tmp_path, "words")
 
 
 def test_ids_that_need_pickle(tmp_path: Path) -> None:
     np.save(written(tmp_path) / "rows.npy", np.array([object()]), allow_pickle=True)
     with pytest.raises(InputFault, match="cannot be read"):
-        index.read(tmp_path, "words")
+        index_files.read(tmp_path, "words")
 
 
 @settings(max_examples=50)

@@ -1,0 +1,81 @@
+"""The index that tunes itself: at the target, within its memory, cheaper than exact search."""
+
+import numpy as np
+import pytest
+
+from recsys.errors import ResourceFault
+from recsys.serving import index, index_tuning
+from recsys.serving.index import IndexSettings
+
+K, WIDTH = 20, 15
+
+
+def clustered(count: int, seed: int) -> np.ndarray:
+    """Unit vectors round 200 centres."""
+    centres = np.random.default_rng(0).normal(size=(200, WIDTH))
+    random = np.random.default_rng(seed)
+    found = centres[random.integers(0, 200, count)] + 0.3 * random.normal(size=(count, WIDTH))
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def items() -> np.ndarray:
+    return clustered(12_000, 1)
+
+
+def tuned(items: np.ndarray, **settings: object) -> index_tuning.Choice:
+    chosen = IndexSettings.model_validate({"kind": "auto", **settings})
+    queries = clustered(200, 2)
+    return index_tuning.measured(items, np.arange(len(items)), "x", chosen, queries, K)
+
+
+def test_it_is_cheaper_than_exact_search_and_finds_the_target_for_others(items: np.ndarray) -> None:
+    choice = tuned(items, recall=0.95)
+    shape = items.shape
+    assert choice.index.settings.kind != "exact"
+    assert choice.cost < index_tuning.cost(IndexSettings(), shape, K)
+    others = clustered(1000, 3)
+    exact = index.build(items, np.arange(len(items)), "x", IndexSettings())
+    truth = exact.search(others, K)[0]
+    found = index_tuning.recall(choice.index, truth, others, K)
+    assert found.mean() >= 0.95
+    assert choice.reached
+    assert choice.recall == pytest.approx(found.mean(), abs=0.03)
+
+
+def test_a_higher_target_costs_more_and_the_highest_is_exact(items: np.ndarray) -> None:
+    costs = [tuned(items, recall=recall).cost for recall in (0.8, 0.97)]
+    assert costs[0] < costs[1]
+    assert tuned(items, recall=1.0).recall >= 0.9999
+
+
+def test_memory_bounds_what_is_taken(items: np.ndarray) -> None:
+    # 12,000 x 15: exact 720 kB, 8-bit codes 180 kB; a megabyte holds all but HNSW
+    choice = tuned(np.tile(items, (6, 1)), recall=0.9, memory_mb=2)
+    assert choice.index.settings.kind == "sq8"
+    with pytest.raises(ResourceFault, match="no index fits"):
+        tuned(np.tile(items, (6, 1)), memory_mb=1)
+
+
+def test_few_items_and_no_queries_are_searched_exactly(items: np.ndarray) -> None:
+    assert tuned(items[:500]).index.settings.kind == "exact"
+    auto = IndexSettings(kind="auto")
+    nobody = np.zeros((0, WIDTH), np.float32)
+    choice = index_tuning.measured(items, np.arange(len(items)), "x", auto, nobody, K)
+    assert choice.index.settings.kind == "exact"
+
+
+def test_the_same_inputs_choose_the_same_index(items: np.ndarray) -> None:
+    one, other = tuned(items, recall=0.95), tuned(items, recall=0.95)
+    assert one.index.settings == other.index.settings
+    assert one.recall == other.recall
+
+
+def test_recall_by_hand() -> None:
+    # items (1,0), (0,1), (.9,.1): the two best of (1,0) are rows 0 and 2; rows 0 and 1 are half
+    items = np.array([[1, 0], [0, 1], [0.9, 0.1]], np.float32)
+    built = index.build(items, np.array([0, 1, 2]), "x", IndexSettings())
+    queries = np.array([[1, 0]], np.float32)
+    assert index_tuning.recall(built, np.array([[0, 2]]), queries, 2).tolist() == [1]
+    assert index_tuning.recall(built, np.array([[0, 1]]), queries, 2).tolist() == [0.5]
+    assert index_tuning.recall(built, np.array([[1, -1]]), queries, 2).tolist() == [0]
