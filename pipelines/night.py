@@ -105,9 +105,7 @@ def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
         )  # fmt: skip
         features = encode.item_features(settings, found, model.trained, model.attributes)
         recommender = recommend.prepare(
-            model.towers, features, shop, at_seconds, settings.lists, model.reranker, terms
-        )
-            model.towers, features, shop, at_seconds, settings.lists, model.reranker,
+            model.towers, features, shop, at_seconds, settings.lists, model.reranker, terms,
             _sample(settings, found, past),
         )  # fmt: skip
         run.facts["index"] = index_facts(recommender)

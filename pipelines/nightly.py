@@ -6,13 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import basis, night_counts, night_lists, night_measures, refilter, story
-from pipelines.night import Night, planned, prepared
-from pipelines.night_lists import Lists
-import numpy as np
-import polars as pl
-
-from pipelines import night_counts, night_measures, refilter, story
 from pipelines.night import Night, index_facts, planned, prepared
+from pipelines.night_lists import Lists
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts
