@@ -1,5 +1,7 @@
 """Lists for all users of a window, of the model and of the baselines; called to be judged."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -11,12 +13,14 @@ from pipelines.settings import Settings
 from pipelines.train import Model
 from recsys.data.histories import Histories
 from recsys.evaluation import baselines as known_baselines
+from recsys.evaluation.baselines import Baseline
 from recsys.models.item_features import ItemFeatures
-from recsys.progress import track
 from recsys.serving import fallback, recommend
 from recsys.serving.recommend import Recommender
 
 Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+System = Callable[[Mask | None], Rows]  # lists `[U, K]` of all items, or of a shelf's `[N]` alone
 
 
 def recommender(
@@ -41,6 +45,14 @@ def recommender(
     )
 
 
+def system(recommender: Recommender, asked: Question, k: int, *, reranked: bool = True) -> System:
+    """Lists of a model: as they would be published, or, not `reranked`, as it scores."""
+    make = lists if reranked else model_alone
+    return lambda shelf: make(
+        recommender if shelf is None else recommend.narrowed(recommender, shelf), asked, k
+    )
+
+
 def lists(recommender: Recommender, asked: Question, k: int) -> Rows:
     """`[U, k]` lists as they would be published: users without history get the popular ones."""
     known = recommender.lists(asked.known, k, asked.moments).rows
@@ -55,20 +67,20 @@ def model_alone(recommender: Recommender, asked: Question, k: int) -> Rows:
 
 def baselines(
     settings: Settings, past: Histories, asked: Question, recommender: Recommender, k: int
-) -> dict[str, Rows]:
+) -> dict[str, System]:
     """Every baseline sees all that happened before the window, and lists what may be listed."""
     fitted = known_baselines.fit_baselines(
         past, len(recommender.item_vectors), asked.at_seconds, settings.evaluation.baselines
     )
-    eligible = np.zeros(len(recommender.item_vectors), np.bool_)
-    eligible[recommender.index.rows] = True
-    everyone = asked.everyone()
-    repeats = settings.lists.candidates.repeats
-    seen = None if repeats else recommend.seen_items(everyone)
-    return {
-        name: known_baselines.recommend(baseline, everyone, seen, eligible, k)
-        for name, baseline in track(fitted.fitted.items(), "baselines", len(fitted.fitted))
-    }
+    everyone, eligible = asked.everyone(), recommender.shop.eligible
+    seen = None if settings.lists.candidates.repeats else recommend.seen_items(everyone)
+
+    def of(baseline: Baseline) -> System:
+        return lambda shelf: known_baselines.recommend(
+            baseline, everyone, seen, eligible if shelf is None else eligible & shelf, k
+        )
+
+    return {name: of(baseline) for name, baseline in fitted.fitted.items()}
 
 
 def with_popular(recommender: Recommender, known: Rows, asked: Question, k: int) -> Rows:

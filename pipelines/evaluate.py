@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,26 +12,27 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines import ablation as ablations
-from pipelines import answers, catch_up, encode, inputs, lessons, staleness, trade_off, train
+from pipelines import answers, encode, inputs, lessons, staleness, systems, trade_off, train
 from pipelines.ablation import Ablation
+from pipelines.answers import System
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
+from pipelines.systems import LISTS
 from pipelines.train import Model, Question
 from recsys import artefacts, durable, tracking
 from recsys.data import histories, splits
-from recsys.data.splits import Split
 from recsys.evaluation import segments
 from recsys.evaluation.evaluate import Judgement, Segments, Shop, compare, judge
 from recsys.evaluation.table import EvaluationTable
 from recsys.models.item_features import ItemFeatures
-from recsys.progress import say
+from recsys.progress import track
 from recsys.serving.recommend import Recommender
 from recsys.settings import fingerprint
 
 KIND = "evaluation"
-LISTS, MODEL, CAUGHT_UP = "lists", "model", "caught_up"
-Rows = npt.NDArray[np.int64]
+SHELVES = ("item_new", "item_long_tail")
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,12 @@ class Extras:
     """What is measured only when it is asked for.
 
     Attributes:
+        shelves: lists of only new, or only long-tail items; also where modalities are hidden.
         stale: what lists are worth as they get older.
         trade_off: what variety costs, on the validation window.
     """
 
+    shelves: bool = False
     stale: bool = False
     trade_off: bool = False
 
@@ -102,11 +106,7 @@ def run(
 def measure(
     settings: Settings, found: Inputs, model: Model, ablation: Ablation, extras: Extras
 ) -> Measured:
-    """Lists of every system for the test window, judged and compared; published as an artefact.
-
-    `lists` are those of the model as it was trained, for which what came in the validation window
-    is new; `caught_up` those of the model after that window, as the night would make them.
-    """
+    """Lists of every system for the test window, judged and compared; published as an artefact."""
     split = splits.split(found.log, splits.SplitSettings.model_validate(model.course["split"]))
     if extras.stale:
         staleness.spans(settings, split)  # refused now, not after all else has been measured
@@ -114,21 +114,20 @@ def measure(
     past = split.window(splits.TEST).history
     features = encode.item_features(settings, found, model.trained, model.attributes)
     recommender = answers.recommender(settings, found, model, past, asked.at_seconds, features)
-    ranked = _ranked(settings, found, split, model, ablation, asked, features)
-    k = max(settings.evaluation.ks)
-    ranked |= {MODEL: answers.model_alone(recommender, asked, k)}
-    ranked |= answers.baselines(settings, found.histories(settings, past), asked, recommender, k)
+    made = systems.of_window(settings, found, split, model, features, ablation, asked, recommender)
     trained = found.histories(settings, split.frame.filter(pl.col("part") == splits.TRAIN))
     counts = histories.counts(trained, len(found.vocabulary))
-    judged = _judged(settings, asked, ranked, counts, recommender, features)
+    parts = _parts(settings, asked, counts, features)
+    on_shelves = SHELVES if extras.shelves or ablation != Ablation() else ()
+    judged = _judged(settings, asked, made, parts, recommender, counts, on_shelves)
     table = compare(
         judged, LISTS, np.random.default_rng(settings.evaluation.seed), settings.evaluation.draws
     )
     facts = _facts(asked, recommender, model, settings)
     more, texts = {}, []
     if extras.stale:
-        made = ranked.get(CAUGHT_UP, ranked[LISTS])
-        aged = staleness.measure(settings, found, split, model, asked, made)
+        fresh = made.get(systems.CAUGHT_UP, made[LISTS])(None)
+        aged = staleness.measure(settings, found, split, model, asked, fresh)
         more["staleness"] = staleness.as_dict(aged, settings, split)
         texts.append(staleness.as_text(aged, settings, split))
     if extras.trade_off:
@@ -139,30 +138,6 @@ def measure(
     return Measured(folder, table, facts, more, tuple(texts))
 
 
-def _ranked(
-    settings: Settings, found: Inputs, split: Split, model: Model, ablation: Ablation,
-    asked: Question, features: ItemFeatures,
-) -> dict[str, Rows]:  # fmt: skip
-    """`[U, K]` lists of the window by system: as trained, caught up, and without modalities."""
-    past, k = split.window(splits.TEST).history, max(settings.evaluation.ks)
-
-    def lists(of: Model, seen: ItemFeatures | None) -> Rows:
-        made = answers.recommender(settings, found, of, past, asked.at_seconds, seen)
-        return answers.lists(made, asked, k)
-
-    ranked = {LISTS: lists(model, features)}
-    updated = catch_up.caught_up(settings, found, model, asked.at_seconds)
-    if updated is not model:
-        ranked[CAUGHT_UP] = lists(updated, None)
-    for name, seen in ablations.variants(features, ablation).items():
-        other = model
-        if ablation.retrain:
-            say(f"training {name}")
-            other = ablations.trained(settings, found, split, model, seen)
-        ranked[name] = lists(other, seen)
-    return ranked
-
-
 def as_text(table: EvaluationTable, facts: dict[str, Any], settings: Settings) -> str:
     """For a terminal: the first K's main metrics, recall by age of user and item."""
     k = settings.evaluation.ks[0]
@@ -170,6 +145,7 @@ def as_text(table: EvaluationTable, facts: dict[str, Any], settings: Settings) -
     main += [f"coverage_at_{k}", f"novelty_at_{k}", f"gini_at_{k}", f"popularity_share_at_{k}"]
     ages = ("user_new", "user_short", "user_long", "item_new", "item_long_tail", "item_warm")
     parts = [f"recall_at_{k}/{age}" for age in ages]
+    parts += [f"recall_at_{k}/{shelf}_shelf" for shelf in SHELVES]
     return (
         f"test window from {facts['from']}, {facts['users']:,} users "
         f"({facts['new_users']:,} without history), {facts['relevant']:,} relevant items; "
@@ -181,31 +157,29 @@ def as_text(table: EvaluationTable, facts: dict[str, Any], settings: Settings) -
     )
 
 
-def _judged(
-    settings: Settings,
-    asked: Question,
-    ranked: dict[str, Rows],
-    counts: npt.NDArray[np.float64],
-    recommender: Recommender,
-    features: ItemFeatures,
-) -> dict[str, Judgement]:
-    lengths = np.diff(asked.everyone().offsets)
+def _parts(settings: Settings, asked: Question, counts: Floats, features: ItemFeatures) -> Segments:
     content = features.present[:, :-1].numpy()
-    parts = Segments(
-        segments.user_segments(lengths, settings.evaluation.segments),
+    by_modality = segments.modality_segments(features.names, content)
+    return Segments(
+        segments.user_segments(np.diff(asked.everyone().offsets), settings.evaluation.segments),
         segments.item_segments(counts, settings.evaluation.segments)
-        | {
-            name: mask
-            for name, mask in segments.modality_segments(features.names, content).items()
-            if 0 < mask.sum() < len(mask)
-        },
+        | {name: mask for name, mask in by_modality.items() if 0 < mask.sum() < len(mask)},
     )
-    relevant = asked.wanted()
-    shop = Shop(counts, None, recommender.item_vectors)
-    return {
-        name: judge(rows, relevant, settings.evaluation.ks, parts, shop)
-        for name, rows in ranked.items()
-    }
+
+
+def _judged(
+    settings: Settings, asked: Question, made: dict[str, System], parts: Segments,
+    recommender: Recommender, counts: Floats, on_shelves: Sequence[str],
+) -> dict[str, Judgement]:  # fmt: skip
+    """Every system's lists, and those of only a segment's items where any may be listed."""
+    relevant, shop = asked.wanted(), Shop(counts, None, recommender.item_vectors)
+    listable = {name: parts.items[name] & recommender.shop.eligible for name in on_shelves}
+    judged = {}
+    for name, lists in track(made.items(), "lists", len(made)):
+        shelves = {shelf: lists(items) for shelf, items in listable.items() if items.any()}
+        ks = settings.evaluation.ks
+        judged[name] = judge(lists(None), relevant, ks, parts, shop, shelves)
+    return judged
 
 
 def _facts(

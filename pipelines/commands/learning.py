@@ -48,6 +48,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
     only: shared.Only = None,
     ablate: shared.Ablate = False,
     retrain: shared.Retrain = False,
+    shelves: shared.Shelves = False,
     stale: shared.Stale = False,
     trade_off: shared.TradeOff = False,
 ) -> None:
@@ -57,7 +58,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
 
     chosen = shared.settings(config, overrides)
     asked = Ablation(tuple(without or ()), tuple(only or ()), ablate, retrain)
-    extras = stage.Extras(stale, trade_off)
+    extras = stage.Extras(shelves, stale, trade_off)
     shared.stage("evaluate", chosen, as_json, lambda run: stage.run(chosen, run, asked, extras))
 
 

@@ -46,6 +46,9 @@ Ablate = Annotated[
 Retrain = Annotated[
     bool, typer.Option("--retrain", help="Train anew for each of these instead of hiding.")
 ]
+Shelves = Annotated[
+    bool, typer.Option("--shelves", help="Also judge lists of only new, only long-tail items.")
+]
 Stale = Annotated[
     bool, typer.Option("--stale", help="Recall of the same lists hours and days later.")
 ]

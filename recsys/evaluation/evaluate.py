@@ -5,6 +5,7 @@ Called by the evaluate and nightly pipelines: `judge` once per system, then `com
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,11 +62,17 @@ class Judgement:
 
 
 def judge(
-    ranked: Rows, relevant: RowSets, ks: Sequence[int], segments: Segments, shop: Shop
+    ranked: Rows,
+    relevant: RowSets,
+    ks: Sequence[int],
+    segments: Segments,
+    shop: Shop,
+    shelves: Mapping[str, Rows] = MappingProxyType({}),
 ) -> Judgement:
     """Everything that is reported of one system's lists.
 
-    Names are `recall_at_10`, and `recall_at_10/SEGMENT` for segments.
+    Names are `recall_at_10`, `recall_at_10/SEGMENT` for segments, and `recall_at_10/SEGMENT_shelf`
+    for lists that hold nothing but a segment's items.
 
     Args:
         ranked: int64 `[U, K]`, -1 where there is no item.
@@ -73,6 +80,7 @@ def judge(
         ks: list lengths to judge at, none above K.
         segments: parts of users and items.
         shop: facts about the items.
+        shelves: by segment of items, lists `[U, K]` of only its items.
 
     Raises:
         InputFault: lists too short, an item twice in a list, users that do not fit.
@@ -87,6 +95,9 @@ def judge(
         restricted = match(ranked, relevant.restrict(inside))
         for k in ks:
             per_user[f"recall_at_{k}/{name}"] = recall_at_k(restricted, k)
+    for name, shelf in shelves.items():
+        restricted = match(shelf, relevant.restrict(segments.items[name]))
+        per_user |= {f"recall_at_{k}/{name}_shelf": recall_at_k(restricted, k) for k in ks}
     overall: dict[str, float] = {}
     for k in ks:
         per_user |= _list_qualities(ranked, shop, k)

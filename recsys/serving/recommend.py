@@ -32,6 +32,7 @@ from recsys.serving.candidates import Candidates, CandidateSettings
 from recsys.serving.categories import ItemCategories
 from recsys.serving.diversity import DiversitySettings
 from recsys.serving.index import Index, IndexSettings
+from recsys.serving.index_tuning import Choice
 from recsys.serving.newcomers import Newcomers, NewcomerSettings
 from recsys.serving.reranking import ItemTerms, Ranked, Reranker, RerankSettings
 from recsys.settings import Section
@@ -185,19 +186,36 @@ def prepare(
         terms = item_terms(model, shop, at_seconds)
     if reranker is None:
         reranker = reranking.as_trained(terms, settings.rerank)
-    rows = np.flatnonzero(shop.eligible)
-    placed = with_trend(every, model.temperature.item() * terms.offsets())[rows]
-    queries = np.zeros((0, placed.shape[1]), np.float32)
+    queries = np.zeros((0, every.shape[1] + 1), np.float32)
     if sample is not None:
         users = vectors.of_users(model, every, sample, at_seconds)
         queries = with_trend(users, np.ones(len(users)))
-    count = settings.candidates.count
-    choice = index_tuning.measured(placed, rows, shop.checksum, settings.index, queries, count)
-    exact = candidates.exact_twin(placed, choice.index)
+    choice, exact = _indexed(model, every, terms, shop, settings, queries)
     return Recommender(
         model, every, choice.index, exact, terms, reranker, at_seconds, settings, shop,
         choice.recall,
     )  # fmt: skip
+
+
+def narrowed(recommender: Recommender, inside: Mask) -> Recommender:
+    """The same for a shelf: it lists only the eligible items of `inside [N]`."""
+    made, every = recommender, recommender.item_vectors
+    shop = replace(made.shop, eligible=made.shop.eligible & inside)
+    nobody = np.zeros((0, every.shape[1] + 1), np.float32)
+    choice, exact = _indexed(made.model, every, made.terms, shop, made.settings, nobody)
+    return replace(made, index=choice.index, exact=exact, shop=shop, index_recall=choice.recall)
+
+
+def _indexed(
+    model: TwoTower, every: Vectors, terms: ItemTerms, shop: Shop, settings: ListSettings,
+    queries: Vectors,
+) -> tuple[Choice, Index | None]:  # fmt: skip
+    """The index of what may be listed, and its exact twin where it is approximate."""
+    rows = np.flatnonzero(shop.eligible)
+    placed = with_trend(every, model.temperature.item() * terms.offsets())[rows]
+    count = settings.candidates.count
+    choice = index_tuning.measured(placed, rows, shop.checksum, settings.index, queries, count)
+    return choice, candidates.exact_twin(placed, choice.index)
 
 
 @torch.inference_mode()

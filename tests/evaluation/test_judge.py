@@ -32,6 +32,17 @@ def test_golden_segments() -> None:
     assert "gini_at_1" in found.overall
 
 
+def test_a_shelf_counts_what_was_wanted_of_its_items() -> None:
+    segments = Segments(items={"item_new": np.array([False, False, True, True])})
+    shelves = {"item_new": np.array([[3, 2], [2, 3], [2, -1]])}
+    lists = np.array([[0, 2], [1, -1], [0, 1]])
+    found = judge(lists, RELEVANT, [1, 2], segments, SHOP, shelves).per_user
+    nan = np.nan
+    assert found["recall_at_1/item_new_shelf"] == pytest.approx([1, nan, nan], nan_ok=True)
+    assert found["recall_at_1/item_new"] == pytest.approx([0, nan, nan], nan_ok=True)
+    assert "recall_at_1/item_new_shelf" not in judge(lists, RELEVANT, [1], segments, SHOP).per_user
+
+
 def systems() -> dict[str, Judgement]:
     generator = np.random.default_rng(8)
     relevant = row_sets(np.arange(0, 201, 2), generator.integers(0, 20, 200))

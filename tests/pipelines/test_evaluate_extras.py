@@ -140,3 +140,20 @@ def test_rules_of_variety_are_columns_of_a_night(
     assert lists.filter(pl.col("source") == "popular")["term_segment"].abs().max() > 0
     page = (Path(night["release"]) / "report.html").read_text()
     assert "what it falls to make room" in page
+
+
+def test_shelves_hold_recall_of_all_systems(
+    chosen: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = told(["evaluate", "--json", "--only", "id", *chosen], capsys)
+    k = found["facts"]["ks"][0]
+    means = {
+        row["system"]: row["mean"]
+        for row in found["rows"]
+        if row["metric"] == f"recall_at_{k}/item_new_shelf"
+    }
+    assert {"lists", "model", "only id", "popular"} <= set(means)
+    # new items have no id in the model: with nothing but ids they all look the same
+    assert means["lists"] > 0
+    plain = told(["evaluate", "--json", *chosen], capsys)
+    assert not [row for row in plain["rows"] if row["metric"].endswith("_shelf")]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.serving import fallback, vectors
+from recsys.serving import fallback, recommend, vectors
 from recsys.serving.candidates import CandidateSettings
 from recsys.serving.diversity import DiversitySettings
 from recsys.serving.index import IndexSettings
@@ -148,6 +148,19 @@ def test_neither_seen_nor_ineligible(made: Made, kind: str) -> None:
         assert set(rows) <= left
         # more places than candidates.count: the candidates are as many as the places
         assert len(rows) == min(6, len(left))
+
+
+def test_a_shelf_is_the_list_without_all_others(made: Made) -> None:
+    recommender = made()
+    inside = np.zeros(len(recommender.item_vectors), np.bool_)
+    inside[[0, 3, 4, 7]] = True
+    shelf = recommend.narrowed(recommender, inside)
+    histories = [[1, 2], [3], [5, 0]]
+    whole = listed(recommender, histories, 10)
+    expected = [[row for row in rows if inside[row]] for rows in whole]
+    assert listed(shelf, histories, 10) == expected
+    assert any(expected)
+    assert fallback.lists(shelf, ["new"], 10).rows.max() in (0, 3, 4, 7)
 
 
 def test_repeats(made: Made) -> None:
