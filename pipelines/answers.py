@@ -10,7 +10,7 @@ from pipelines import encode
 from pipelines.inputs import Inputs
 from pipelines.lessons import Question
 from pipelines.settings import Settings
-from pipelines.train import Model
+from pipelines.trained import Model
 from recsys.data.histories import Histories
 from recsys.evaluation import baselines as known_baselines
 from recsys.evaluation.baselines import Baseline

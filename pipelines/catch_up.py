@@ -11,7 +11,7 @@ import numpy as np
 from pipelines import encode, lessons
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
-from pipelines.train import Model
+from pipelines.trained import Model
 from recsys.data import histories
 from recsys.training import trainer
 from recsys.training.trainer import TrainingData

@@ -71,6 +71,9 @@ def planned(settings: Settings, run: Run, date: str) -> Plan:
     if not artefacts.exists(settings.root / train.ROOT):
         say("there is no model yet: training one")
         train.run(settings, run)
+    elif train.due(settings, found):
+        say(f"{settings.nightly.retrain_every_days} days of events are new: training a model")
+        train.run(settings, run)
     model = train.load(settings)
     table = evaluate.latest(settings, model)
     if table is None:

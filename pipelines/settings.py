@@ -33,6 +33,17 @@ class EvaluationSettings(Section):
     seed: int = Field(0, ge=0, description="of the bootstrap")
 
 
+class ChampionSettings(Section):
+    """When a newly trained model takes over from the live one."""
+
+    rule: Literal["not_worse", "better", "always"] = Field(
+        "not_worse",
+        description="by the 95 % interval of the paired difference in recall, at the first of "
+        "evaluation.ks, on a test window that neither has learned from: unless it lies below 0, "
+        "only if it lies above 0, or without a comparison",
+    )
+
+
 class NightlySettings(Section):
     """What is published."""
 
@@ -70,6 +81,7 @@ class Settings(Section):
     train: TrainingSettings = Field(TrainingSettings(), description="how they are trained")
     lists: ListSettings = Field(ListSettings(), description="index, candidates, reranker")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="offline metrics")
+    champion: ChampionSettings = Field(ChampionSettings(), description="when a model goes live")
     nightly: NightlySettings = Field(NightlySettings(), description="what is published")
     gates: GateSettings = Field(GateSettings(), description="what a night has to pass")
     engine: EngineSettings = Field(EngineSettings(), description="processes")

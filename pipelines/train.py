@@ -1,12 +1,12 @@
 """`recsys train`: towers on the training part, a reranker on the validation part, a model."""
 
-import json
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import encode, inputs
+from pipelines import champion, encode, inputs, trained
+from pipelines.champion import Verdict
 from pipelines.inputs import Inputs
 from pipelines.lessons import (
     VALIDATION_K,
@@ -19,8 +19,9 @@ from pipelines.lessons import (
 )
 from pipelines.runs import Run
 from pipelines.settings import Settings
+from pipelines.trained import KIND, ROOT, Model, load
 from recsys import artefacts, distributed, durable, tracking
-from recsys.data.splits import Split
+from recsys.data.splits import DAY_SECONDS, Split
 from recsys.errors import InputFault
 from recsys.models import saved
 from recsys.models.two_tower import TwoTower
@@ -30,13 +31,11 @@ from recsys.serving.reranking import Reranker
 from recsys.settings import fingerprint
 from recsys.training.trainer import FitResult
 
-__all__ = ["Model", "Question", "load", "question", "run", "trends_of"]
-
-KIND, ROOT = "model", "models"
+__all__ = ["ROOT", "Model", "Question", "load", "question", "run", "trends_of"]
 
 
 def run(settings: Settings, run: Run, resume: bool = False) -> dict[str, Any]:
-    """Trains and publishes a model; the live one stays until the new one is complete.
+    """Trains and publishes a model; it goes live unless the live one turns out to be better.
 
     Started by torchrun, several processes train it together; the first one publishes.
 
@@ -62,14 +61,54 @@ def run(settings: Settings, run: Run, resume: bool = False) -> dict[str, Any]:
             tracker.parameters(settings.model_dump(mode="json"))
             folder, result = _train(settings, found, split, resume, tracker)
             tracker.artefact(folder / "training.json")
+            with run.timed("champion"):
+                verdict = _settled(settings, found, split, folder, tracker)
+    run.facts["champion"] = verdict.facts()
+    say(verdict.why)
+    course = f"best epoch {result.best_epoch + 1} of {len(result.epochs)}, validation recall_at_"
+    course += f"{VALIDATION_K} {result.best_metric:.4f}, {result.step:,} steps"
     return {
-        "text": f"model: {folder}\nbest epoch {result.best_epoch + 1} of {len(result.epochs)}, "
-        f"validation recall_at_{VALIDATION_K} {result.best_metric:.4f}, {result.step:,} steps",
+        "text": "\n".join([f"model: {folder}", course, verdict.why]),
         "model": str(folder),
+        "champion": verdict.facts(),
         "epochs": len(result.epochs),
         "steps": result.step,
         f"validation_recall_at_{VALIDATION_K}": result.best_metric,
     }
+
+
+def due(settings: Settings, found: Inputs) -> bool:
+    """Whether `nightly.retrain_every_days` of events came in since the newest training.
+
+    A training counts whether or not its model went live.
+    """
+    days, root = settings.nightly.retrain_every_days, settings.root / ROOT
+    courses = (trained.course(root / name) for name in artefacts.versions(root))
+    newest = max((course.get("newest_seconds", 0) for course in courses), default=0)
+    return days > 0 and found.newest_seconds() // DAY_SECONDS - newest // DAY_SECONDS >= days
+
+
+def _settled(
+    settings: Settings, found: Inputs, split: Split, folder: Path, tracker: tracking.Tracker
+) -> Verdict:
+    """Moves the pointer to the new model, unless the live one wins."""
+    challenger, root = trained.read(folder), settings.root / ROOT
+    try:
+        live = load(settings) if artefacts.exists(root) else None
+    except InputFault as fault:
+        say(f"warning: the live model is no champion: {fault.what}")
+        live = None
+    verdict = Verdict(True, "the first model goes live")
+    if live is not None:
+        verdict = champion.judged(settings, found, split, challenger, live)
+    if verdict.challenger_wins:
+        artefacts.point(root, folder.name)
+    if verdict.challenger is not None and verdict.champion is not None:
+        pair = {"challenger_recall": verdict.challenger, "champion_recall": verdict.champion}
+        tracker.metrics(pair)
+    tags = {"folder": folder.name, "content": challenger.content, "why": verdict.why}
+    tracker.model(settings.tracking.experiment, tags, verdict.challenger_wins)
+    return verdict
 
 
 def _train(
@@ -120,7 +159,7 @@ def _publish(
     result: FitResult,
 ) -> Path:
     """Publishes the model under a name that its inputs and settings fix."""
-    root = settings.root / "models"
+    root = settings.root / ROOT
     parents = {"catalogue": found.catalogue.name, "interactions": found.interactions.name}
     course = {
         "losses": result.losses,
@@ -128,52 +167,15 @@ def _publish(
         "best_epoch": result.best_epoch,
         "validation_seconds": split.validation_seconds,
         "test_seconds": split.test_seconds,
+        "newest_seconds": found.newest_seconds(),
         "split": settings.split.model_dump(),
     }
+    others = "".join(map(fingerprint, (settings.features, settings.split, settings.lists)))
     name = f"model-{fingerprint(settings.train)[:6]}-{fingerprint(settings.model)[:6]}"
-    name += f"-{found.interactions.name[-8:]}"
-    with artefacts.publishing(root, name, KIND, parents=parents) as staged:
+    name += f"-{hashlib.sha256(others.encode()).hexdigest()[:6]}-{found.interactions.name[-8:]}"
+    with artefacts.publishing(root, name, KIND, parents=parents, current=False) as staged:
         saved.write(model, staged.folder, lesson.names)
         reranking.write(reranker, staged.folder)
         durable.write_json(staged.folder / "attributes.json", lesson.attributes)
         durable.write_json(staged.folder / "training.json", course)
     return root / name
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model folder, read and checked."""
-
-    folder: Path
-    content: str
-    towers: TwoTower
-    trained: tuple[str, ...]
-    reranker: Reranker
-    attributes: dict[str, Any]
-    course: dict[str, Any]
-
-
-def load(settings: Settings) -> Model:
-    """The live model.
-
-    Raises:
-        InputFault: there is none, or it is damaged.
-    """
-    folder, manifest = artefacts.current(settings.root / "models", KIND)
-    read = saved.read(folder)
-    try:
-        attributes = json.loads((folder / "attributes.json").read_text(encoding="utf-8"))
-        course = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputFault(
-            f"the model folder is incomplete: {error}", where=str(folder), fix="train again"
-        ) from None
-    return Model(
-        folder,
-        manifest["content"],
-        read.model,
-        read.item_ids.ids,
-        reranking.read(folder),
-        attributes,
-        course,
-    )

@@ -58,6 +58,30 @@ class Tracker:
         log = "log_artifacts" if path.is_dir() else "log_artifact"
         self._attempt(lambda mlflow: getattr(mlflow, log)(str(path)))
 
+    def model(self, name: str, tags: Mapping[str, str], champion: bool) -> None:
+        """Registers this run's model as a version; the alias `champion` names the live one.
+
+        The registry only tells which model it is: weights are never loaded through MLflow, for its
+        loaders can run code.
+
+        Args:
+            name: of the registered model.
+            tags: say which model folder it is.
+            champion: whether the alias moves to it.
+        """
+
+        def register(mlflow: Any) -> None:
+            client, run = mlflow.MlflowClient(), mlflow.active_run()
+            with contextlib.suppress(mlflow.MlflowException):  # it is there already
+                client.create_registered_model(name)
+            version = client.create_model_version(
+                name, run.info.artifact_uri, run.info.run_id, tags=dict(tags)
+            )
+            if champion:
+                client.set_registered_model_alias(name, "champion", version.version)
+
+        self._attempt(register)
+
     def _attempt(self, action: Any) -> None:
         if not self._active:
             return

@@ -21,6 +21,18 @@ def test_metrics_reach_sqlite_under_legal_names(tmp_path: Path) -> None:
     assert runs[0].info.status == "FINISHED"
 
 
+def test_the_alias_champion_names_the_live_model(tmp_path: Path) -> None:
+    for folder, wins in (("model-1", True), ("model-2", True), ("model-3", False)):
+        with tracking.run(TrackingSettings(), tmp_path, "try") as tracker:
+            tracker.model("recsys", {"folder": folder}, wins)
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    assert client.get_model_version_by_alias("recsys", "champion").tags == {"folder": "model-2"}
+    versions = client.search_model_versions("name = 'recsys'")
+    assert sorted(version.tags["folder"] for version in versions)[-1] == "model-3"
+
+
 def test_an_unreachable_server_never_fails_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,80 @@
+"""A trained model as the stages use it: read from its folder, checked."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.settings import Settings
+from recsys import artefacts
+from recsys.errors import InputFault
+from recsys.models import saved
+from recsys.models.two_tower import TwoTower
+from recsys.serving import reranking
+from recsys.serving.reranking import Reranker
+
+KIND, ROOT = "model", "models"
+COURSE = "training.json"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder, read and checked."""
+
+    folder: Path
+    content: str
+    towers: TwoTower
+    trained: tuple[str, ...]
+    reranker: Reranker
+    attributes: dict[str, Any]
+    course: dict[str, Any]
+    parents: Mapping[str, str]
+
+
+def load(settings: Settings) -> Model:
+    """The live model.
+
+    Raises:
+        InputFault: there is none, or it is damaged.
+    """
+    folder, _ = artefacts.current(settings.root / ROOT, KIND, check=False)
+    return read(folder)
+
+
+def read(folder: Path) -> Model:
+    """A model, live or not.
+
+    Raises:
+        InputFault: it is damaged.
+    """
+    manifest = artefacts.read(folder, KIND)
+    weights = saved.read(folder)
+    return Model(
+        folder,
+        manifest["content"],
+        weights.model,
+        weights.item_ids.ids,
+        reranking.read(folder),
+        _json(folder / "attributes.json"),
+        _json(folder / COURSE),
+        manifest["parents"],
+    )
+
+
+def course(folder: Path) -> dict[str, Any]:
+    """How a training went, from a folder that need not be whole; empty where that is not told."""
+    try:
+        return _json(folder / COURSE)
+    except InputFault:
+        return {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputFault(
+            f"the model folder is incomplete: {error}", where=str(path.parent), fix="train again"
+        ) from None
+    return found
