@@ -1,0 +1,254 @@
+"""Kills, write errors and full disks at every system call of a command; what is live stays whole.
+
+    python benchmarks/fault_sweep.py nightly --mode syscall      # also: random, eio, enospc
+    python benchmarks/fault_sweep.py train --mode random --trials 300
+
+The faults of `faultsweep.py` (strace injects them), without its five seconds of imports a trial:
+one process imports everything, every trial is a fork of it that waits until strace holds it.
+A trial is bad if afterwards anything but the complete old or the complete new state is live, if the
+command said done and the new one is not, or if the same command again does not end with what an
+undisturbed run makes. Prints one JSON line. Results in `RELIABILITY.md` here.
+"""
+
+import argparse
+import collections
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ |= {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+
+from pipelines import cli, encode, nightly, train  # noqa: F401  (a fork finds them imported)
+from recsys import artefacts
+from recsys.data.sample_shop import write_shop
+from recsys.data.synthetic import ShopSettings
+from recsys.serving import release
+
+SHOP = ShopSettings(
+    items=120, users=60, days=21, events=2500, photo_side=32, clip_side=24, clip_frames=8, broken=0
+)
+WRITES = ("write", "pwrite64", "writev", "pwritev", "copy_file_range")
+SYNCS = ("fsync", "fdatasync")
+NAMES = (
+    "rename", "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir",
+    "ftruncate", "link", "linkat", "symlink", "symlinkat",
+)  # fmt: skip
+ACTIONS = {"syscall": "signal=KILL", "eio": "error=EIO", "enospc": "error=ENOSPC"}
+CALLS = {"syscall": WRITES + SYNCS + NAMES, "eio": SYNCS, "enospc": WRITES}
+HUNG_SECONDS = 120.0
+Fault = tuple[str, int] | float  # the k-th of a system call, or a moment
+
+
+class Sweep:
+    """A command on a small shop, and how it is run under a fault."""
+
+    def __init__(self, command: str, folder: Path) -> None:
+        self.command, self.folder = command, folder
+        self.base, self.work = folder / "base", folder / "work"
+        self.words = [
+            f"work={self.work}", f"data.folder={folder / 'shop'}", "tracking.enabled=false",
+            "evaluation.draws=100", "split.validation_days=3", "split.test_days=3",
+            "model.width=16", "train.epochs=2", "train.checkpoint_steps=2", "lists.index.kind=exact",
+            "features.image.batch=16", "features.video.batch=8",
+        ]  # fmt: skip
+
+    def prepare(self) -> None:
+        """The state before the command: for a night and a training, an older one is live."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        write_shop(SHOP, self.folder / "shop")
+        before = {
+            "encode": [["ingest"]],
+            "train": [["ingest"], ["train", "train.epochs=1"]],
+            "nightly": [["nightly", "--date", "2026-10-28"]],
+        }
+        for words in before[self.command]:
+            assert self.wait(self.forked(words), HUNG_SECONDS) == 0, words
+        self.work.rename(self.base)
+
+    def begin(self) -> None:
+        """Back to the state before the command."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        shutil.copytree(self.base, self.work, symlinks=True)
+
+    def forked(self, words: list[str], *, stopped: bool = False) -> int:
+        """Process id of a fork that runs a command line; `stopped` before it begins."""
+        child = os.fork()
+        if child:
+            if stopped:
+                os.waitpid(child, os.WUNTRACED)
+            return child
+        code = 1
+        try:
+            os.setsid()
+            said = os.open(self.folder / "said", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+            for stream in (1, 2):
+                os.dup2(said, stream)
+            if stopped:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            code = cli.invoke([*words, *self.words])
+        finally:
+            os._exit(code)
+
+    def wait(self, process: int, seconds: float) -> int | None:
+        """Its exit code, negative for a signal; None where it was still running and was killed."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            done, status = os.waitpid(process, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.005)
+        os.killpg(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        return None
+
+    def traced(self, *options: str) -> int | None:
+        """Runs the command under strace; its exit code."""
+        process = self.forked([self.command], stopped=True)
+        tracer = subprocess.Popen(
+            ["strace", "-f", "-qq", *options, "-p", str(process)], stderr=subprocess.DEVNULL
+        )
+        status = Path(f"/proc/{process}/status")
+        while "TracerPid:\t0\n" in status.read_text():
+            time.sleep(0.005)
+        os.kill(process, signal.SIGCONT)
+        code = self.wait(process, HUNG_SECONDS)
+        tracer.wait()
+        return code
+
+    def live(self) -> tuple[str, ...]:
+        """Names and contents of what is live, every file checked; faults where it is damaged."""
+        found = []
+        roots = {
+            "encode": sorted((self.work / "embeddings").glob("*")),
+            "train": [self.work / "models"],
+            "nightly": [self.work / "releases"],
+        }
+        for root in roots[self.command]:
+            if artefacts.exists(root):
+                kind = json.loads(next(root.glob("[!.]*/manifest.json")).read_text())["kind"]
+                folder, manifest = artefacts.current(root, kind)
+                found.append(f"{root.name}/{folder.name}/{manifest['content']}")
+        if self.command == "nightly":
+            release.verify(self.work / "releases")
+        return tuple(found)
+
+    def again(self) -> list[str]:
+        """The command as a person repeats it: a training goes on from its checkpoint."""
+        saved = any((self.work / "checkpoints").glob("step-*/manifest.json"))
+        return [self.command, *(["--resume"] if self.command == "train" and saved else [])]
+
+
+def plan(sweep: Sweep, mode: str, trials: int, seconds: float) -> Iterator[Fault]:
+    """Every fault of a mode; at most `trials` of them, evenly, where that is not 0."""
+    if mode == "random":
+        moments = random.Random(0)
+        yield from (moments.uniform(0, 1.1) * seconds for _ in range(trials or 300))
+        return
+    sweep.begin()
+    log = sweep.folder / "calls"
+    assert sweep.traced("-o", str(log), "-e", f"trace={','.join(CALLS[mode])}") == 0
+    counts: collections.Counter[tuple[str, str]] = collections.Counter()
+    for line in log.read_text(errors="replace").splitlines():
+        if found := re.match(r"(\d+) +(\w+)\(", line):
+            counts[found[2], found[1]] += 1
+    most = {name: max(n for (call, _), n in counts.items() if call == name) for name, _ in counts}
+    points = [(name, k) for name in sorted(most) for k in range(1, most[name] + 1)]
+    step = max(1, len(points) // trials) if trials else 1
+    yield from points[::step]
+
+
+def faulted(sweep: Sweep, mode: str, fault: Fault) -> int | None:
+    """Runs the command under a fault; its exit code, None where it hung or was killed in time."""
+    if isinstance(fault, float):
+        return sweep.wait(sweep.forked([sweep.command]), fault)
+    name, k = fault
+    from_here = "+" if mode == "enospc" else ""  # a full disk stays full
+    inject = f"inject={name}:{ACTIONS[mode]}:when={k}{from_here}"
+    return sweep.traced("-o", os.devnull, "-e", f"trace={name}", "-e", inject)
+
+
+def in_a_fork(check: Callable[[], bool]) -> bool:
+    """Whether a check passes, in a fork: this process stays as it was imported."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    code = 1
+    try:
+        code = 0 if check() else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def said(sweep: Sweep, file: Path) -> list[str]:
+    """What is live now."""
+    assert in_a_fork(lambda: bool(file.write_text(json.dumps(sweep.live()))))
+    found: list[str] = json.loads(file.read_text())
+    return found
+
+
+def swept(sweep: Sweep, mode: str, trials: int, recover: int) -> dict[str, Any]:
+    """All trials of a mode."""
+    sweep.prepare()
+    file = sweep.folder / "live.json"
+    sweep.begin()
+    old = said(sweep, file)
+    start = time.monotonic()
+    assert sweep.wait(sweep.forked([sweep.command]), HUNG_SECONDS) == 0
+    seconds = time.monotonic() - start
+    new = said(sweep, file)
+    assert new != old
+    whole = [old, new] if sweep.command != "encode" else None
+    codes: collections.Counter[str] = collections.Counter()
+    bad: list[Any] = []
+    for number, fault in enumerate(plan(sweep, mode, trials, seconds)):
+        sweep.begin()
+        code = faulted(sweep, mode, fault)
+        codes[str(code)] += 1
+
+        def intact(done: bool = code == 0) -> bool:
+            now = list(sweep.live())
+            if whole is None:  # the stores of an encoding go live one by one
+                return now == new if done else set(now) <= set(new)
+            return now == new if done else now in whole
+
+        ok = in_a_fork(intact)
+        if ok and number % recover == 0:
+            ok = sweep.wait(sweep.forked(sweep.again()), HUNG_SECONDS) == 0
+            ok = ok and in_a_fork(lambda: list(sweep.live()) == new)
+        if not ok:
+            bad.append(fault)
+            shutil.copytree(sweep.work, sweep.folder / f"bad-{len(bad)}", dirs_exist_ok=True)
+    return {
+        "command": sweep.command, "mode": mode, "trials": sum(codes.values()),
+        "exit_codes": dict(codes), "bad": len(bad), "bad_at": bad[:20], "recovered_every": recover,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Runs one sweep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=["encode", "train", "nightly"])
+    parser.add_argument("--mode", choices=["syscall", "random", "eio", "enospc"], default="random")
+    parser.add_argument("--trials", type=int, default=0, help="at most so many; 0 for all")
+    parser.add_argument("--recover", type=int, default=1, help="repeat the command in every n-th")
+    parser.add_argument("--folder", type=Path, default=Path("work/faults"))
+    chosen = parser.parse_args()
+    sweep = Sweep(chosen.command, chosen.folder.absolute() / f"{chosen.command}-{chosen.mode}")
+    result = swept(sweep, chosen.mode, chosen.trials, chosen.recover)
+    print(json.dumps(result), flush=True)
+    raise SystemExit(bool(result["bad"]))
+
+
+if __name__ == "__main__":
+    main()
