@@ -57,8 +57,9 @@ class Sweep:
         self.words = [
             f"work={self.work}", f"data.folder={folder / 'shop'}", "tracking.enabled=false",
             "evaluation.draws=100", "split.validation_days=3", "split.test_days=3",
-            "model.width=16", "train.epochs=2", "train.checkpoint_steps=2", "lists.index.kind=exact",
-            "features.image.batch=16", "features.video.batch=8",
+            "model.width=16", "train.epochs=2", "train.checkpoint_steps=2",
+            "lists.index.kind=exact", "features.image.batch=16",
+            "features.video.batch=8",
         ]  # fmt: skip
 
     def prepare(self) -> None:
