@@ -68,6 +68,16 @@ class NightlySettings(Section):
     show_ids: bool = Field(False, description="real user ids in the report's examples")
 
 
+class ExploreSettings(Section):
+    """Where the explorer listens."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    port: int = Field(8000, ge=1, le=65_535, description="port to listen on")
+    hosts: tuple[str, ...] = Field(
+        (), description="further names that a browser may call it by, without their port"
+    )
+
+
 class Settings(Section):
     """Everything; a TOML file says only what differs from the defaults."""
 
@@ -84,6 +94,7 @@ class Settings(Section):
     champion: ChampionSettings = Field(ChampionSettings(), description="when a model goes live")
     nightly: NightlySettings = Field(NightlySettings(), description="what is published")
     gates: GateSettings = Field(GateSettings(), description="what a night has to pass")
+    explore: ExploreSettings = Field(ExploreSettings(), description="the local web page")
     engine: EngineSettings = Field(EngineSettings(), description="processes")
     tracking: TrackingSettings = Field(TrackingSettings(), description="MLflow")
 

@@ -1,4 +1,4 @@
-"""Commands that look into the live release: `show-user`, `why-not`."""
+"""Commands that look into the live release: `show-user`, `why-not`, `explore`."""
 
 from typing import Annotated
 
@@ -35,3 +35,11 @@ def why_not(
 
     chosen = shared.settings(config, overrides)
     shared.show(as_json, stage.run(chosen, user, item))
+
+
+@app.command(epilog="Example: `recsys explore --config configs/sample.toml explore.port=8001`")
+def explore(config: shared.Config = None, overrides: shared.Overrides = None) -> None:
+    """Serves a local web page: users, lists with reasons, items, releases, the night."""
+    from pipelines import explore as stage
+
+    stage.run(shared.settings(config, overrides))

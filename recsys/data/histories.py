@@ -83,7 +83,7 @@ def build(frame: pl.DataFrame, items: Vocabulary, event_names: Sequence[str]) ->
 
 def before(histories: Histories, cut_seconds: float) -> Histories:
     """Only what happened before a moment. Every user stays, also with nothing left."""
-    return _kept(histories, histories.times < cut_seconds)
+    return kept(histories, histories.times < cut_seconds)
 
 
 def last(histories: Histories, count: int) -> Histories:
@@ -95,7 +95,7 @@ def last(histories: Histories, count: int) -> Histories:
     if count < 0:
         raise ValueError(f"count must not be negative, not {count}")
     ends = np.repeat(histories.offsets[1:], np.diff(histories.offsets))
-    return _kept(histories, np.arange(len(histories.items)) >= ends - count)
+    return kept(histories, np.arange(len(histories.items)) >= ends - count)
 
 
 def select(histories: Histories, user_ids: Sequence[str]) -> Histories:
@@ -127,7 +127,7 @@ def _offsets(sizes: npt.NDArray[np.integer]) -> Rows:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def _kept(histories: Histories, keep: npt.NDArray[np.bool_]) -> Histories:
+def kept(histories: Histories, keep: npt.NDArray[np.bool_]) -> Histories:
     """The events where `keep`; all users."""
     kept_before = _offsets(keep.astype(np.int64))
     return Histories(

@@ -93,7 +93,7 @@ def render(page: Page | Mapping[str, Any], limits: MediaLimits | None = None) ->
         lstrip_blocks=True,
     )
     environment.filters["visible"] = escaped
-    environment.filters["words"] = _words
+    environment.filters["words"] = words
     return environment.get_template("report.html.j2").render(
         page=page,
         headline=report_figures.headline(page.evaluation),
@@ -198,7 +198,7 @@ def _coverage(catalogue: Mapping[str, int]) -> list[tuple[str, int, float]]:
     ]  # fmt: skip
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
     """`items_of_the_last_day` as words."""
     text = name.replace("_", " ")
     return text[:1].upper() + text[1:]

@@ -1,0 +1,1 @@
+"""The explorer: what its pages show, and the small web application that shows it."""

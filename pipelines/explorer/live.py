@@ -1,0 +1,125 @@
+"""The model behind a release, made ready in the background: other blends of a list, and reasons."""
+
+import threading
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pipelines import inputs, night, train
+from pipelines.explorer.shelf import TERM, Shelf
+from pipelines.night import Night, Plan
+from pipelines.runs import Run
+from recsys import tracking
+from recsys.errors import Fault
+from recsys.serving import reasons, release
+from recsys.serving.reasons import Drawn
+from recsys.serving.recommend import Recommender
+
+
+@dataclass(frozen=True)
+class Blend:
+    """What the sliders say: 1 leaves popularity and freshness as they are, 0 takes them out."""
+
+    popularity: float = 1.0
+    freshness: float = 1.0
+    diversity: float | None = None  # None: as the settings have it
+
+    @property
+    def as_published(self) -> bool:
+        """Whether nothing was moved."""
+        return self == Blend()
+
+
+class Live:
+    """The model that made the lists, brought up to their moment as the night did it.
+
+    That takes as long as the night's catch-up, so it happens in a thread; until then pages show
+    what the release holds.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._night: Night | None = None
+        self.fault = ""
+        self._thread = threading.Thread(target=self._prepare, daemon=True, name="model")
+        self._thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether lists can be blended and explained."""
+        return self._night is not None
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Waits until the model is ready, or cannot become so; returns whether it is."""
+        self._thread.join(seconds)
+        return self.ready
+
+    @property
+    def night(self) -> Night:
+        """What the lists were made from; only once it is `ready`."""
+        assert self._night is not None
+        return self._night
+
+    def lists(self, user: str, blend: Blend) -> pl.DataFrame:
+        """The list of a user with history, as the night would make it with another blend."""
+        made, settings = self.night, self._shelf.settings
+        history = self._history(user)
+        recommender = blended(made.recommender, blend)
+        ranked = recommender.lists(history, settings.nightly.k)
+        return release.list_frame((user,), ranked, recommender.names, made.found.vocabulary.ids)
+
+    def drawn(self, user: str, items: list[str]) -> Drawn:
+        """What drew these items into the user's list."""
+        made = self.night
+        rows = made.found.vocabulary.rows(items)
+        return reasons.drawn(made.recommender, made.features, self._history(user), rows)
+
+    def modality_weights(self, item: str) -> dict[str, float]:
+        """How much each modality counts in an item's vector; empty where the fusion has none."""
+        import torch
+
+        made = self.night
+        chosen = made.features.gather(torch.from_numpy(made.found.vocabulary.rows([item])))
+        with torch.inference_mode():
+            weights = made.model.towers.item_tower.modality_weights(chosen)
+        names = (*made.features.names, "id")
+        if weights is None:
+            return {}
+        pairs = zip(names, weights[0].tolist(), chosen.present[0].tolist(), strict=True)
+        return {name: weight for name, weight, there in pairs if there}
+
+    def _history(self, user: str) -> Any:
+        shelf = self._shelf
+        return shelf.found.histories(shelf.settings, shelf.past[user])
+
+    def _prepare(self) -> None:
+        shelf = self._shelf
+        try:
+            day, at_seconds = inputs.moment(shelf.manifest["date"], shelf.found.newest_seconds())
+            model = train.load(shelf.settings)
+            plan = Plan(day, at_seconds, shelf.found, model, {}, "", {})
+            self._night = night.prepared(shelf.settings, Run("explore"), plan)
+        except Fault as fault:
+            self.fault = tracking.redacted(fault.what)
+
+
+def blended(recommender: Recommender, blend: Blend) -> Recommender:
+    """The recommender with other weights of popularity, freshness and diversity."""
+    old = recommender.reranker
+    times = {"popularity": blend.popularity, "freshness": blend.freshness}
+    factors = [times.get(name.split("_")[0], 1.0) for name in old.names]
+    weights = tuple(np.multiply(old.weights, factors).tolist())
+    rules = recommender.settings.diversity
+    if blend.diversity is not None:
+        rules = rules.model_copy(update={"mmr": blend.diversity})
+    settings = recommender.settings.model_copy(update={"diversity": rules})
+    return replace(recommender, reranker=replace(old, weights=weights), settings=settings)
+
+
+def terms_of(row: dict[str, Any]) -> dict[str, float]:
+    """The terms of one published row, by name."""
+    return {
+        name[len(TERM) :]: value or 0.0 for name, value in row.items() if name.startswith(TERM)
+    }

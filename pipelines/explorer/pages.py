@@ -1,0 +1,176 @@
+"""What each page of the explorer tells: plain values for the templates."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pipelines import differences
+from pipelines.explorer import grouped
+from pipelines.explorer.live import Blend, Live, terms_of
+from pipelines.explorer.shelf import Shelf, lists_of
+from recsys.serving import release
+
+HISTORY, FOUND, AUDIENCE, PULLS = 40, 48, 24, 3
+
+
+def home(shelf: Shelf) -> dict[str, Any]:
+    """A few users to begin with: with many events, few, and none."""
+    sizes = shelf.past.frame.group_by("user_id").len().sort("len", "user_id")
+    sizes = sizes.filter(pl.col("user_id").is_in(shelf.lists.keys.implode()))
+    some = {}
+    if len(sizes):
+        places = {"much history": 0.98, "some history": 0.5, "little history": 0.05}
+        for name, place in places.items():
+            start = int(place * (len(sizes) - 1))
+            some[name] = sizes["user_id"].slice(start, 4).to_list()
+    none = shelf.lists.frame.filter(pl.col("source") == release.POPULAR)["user_id"]
+    some["no history"] = none.unique().sort().head(4).to_list()
+    return {"some": {name: users for name, users in some.items() if users}}
+
+
+def find(shelf: Shelf, text: str) -> dict[str, Any]:
+    """Users and items whose id or title hold a text; near ids where nothing does."""
+    users = grouped.containing(shelf.lists.keys, text, FOUND)
+    items = shelf.found.items
+    by_id = grouped.containing(items["item_id"], text, FOUND)
+    title = pl.col("title").str.to_lowercase().str.contains(text.lower(), literal=True)
+    by_title = items.filter(title)["item_id"].head(FOUND).to_list()
+    ids = list(dict.fromkeys([*by_id, *by_title]))[:FOUND]
+    near = [] if users or ids else grouped.near(shelf.lists.keys, text)
+    return {"text": text, "users": users, "items": [shelf.card(i) for i in ids], "near": near}
+
+
+def user(shelf: Shelf, user_id: str) -> dict[str, Any]:
+    """A user's latest events, and what is known of the person."""
+    past = shelf.past[user_id]
+    events = [
+        {"card": shelf.card(row["item_id"]), "event": row["event"], "at": row["timestamp"]}
+        for row in past.tail(HISTORY).reverse().iter_rows(named=True)
+    ]
+    return {"user": user_id, "events": events, "count": len(past), "about": _about(shelf, user_id)}
+
+
+def listed(shelf: Shelf, live: Live, user_id: str, blend: Blend) -> dict[str, Any]:
+    """A user's list: as published, or blended anew; with reasons once the model is ready."""
+    rows = shelf.lists[user_id].sort("rank")
+    published = dict(zip(rows["item_id"], rows["rank"], strict=True))
+    by_model = len(rows) > 0 and rows["source"][0] == release.MODEL
+    can = live.ready and by_model and len(shelf.past[user_id]) > 0
+    if can and not blend.as_published:
+        rows = live.lists(user_id, blend)
+    names = [name[5:] for name in rows.columns if name.startswith("term_")]
+    places = [
+        {
+            "rank": row["rank"],
+            "before": published.get(row["item_id"]),
+            "score": row["score"],
+            "card": shelf.card(row["item_id"]),
+            "terms": terms_of(row),
+            "pulls": [],
+            "modalities": [],
+        }
+        for row in rows.iter_rows(named=True)
+    ]
+    if can and places:
+        _explain(shelf, live, user_id, places)
+    values = [value for place in places for value in place["terms"].values()]
+    return {
+        "places": places,
+        "source": rows["source"][0] if len(rows) else "",
+        "low": min([0.0, *values]),
+        "high": max([0.0, *values]),
+        "terms": [name for name in names if any(place["terms"][name] for place in places)],
+        "can_blend": can,
+        "waiting": by_model and not live.ready and not live.fault,
+        "fault": live.fault,
+        "as_published": blend.as_published,
+    }
+
+
+def item(shelf: Shelf, live: Live, item_id: str) -> dict[str, Any]:
+    """An item: what the catalogue says, its neighbours, its modalities, its audience."""
+    row = int(shelf.found.vocabulary.rows([item_id])[0])
+    facts = shelf.facts(row) if row >= 0 else {}
+    near = [
+        {"card": shelf.card(one["similar_item_id"]), "score": one["score"]}
+        for one in shelf.near[item_id].sort("rank").iter_rows(named=True)
+    ]
+    inside = shelf.lists.frame.filter(pl.col("item_id") == item_id).sort("rank", "user_id")
+    acted = shelf.past.frame.filter(pl.col("item_id") == item_id)
+    hidden = {"item_id", "title", "category", "text", "image", "video", "audio", "description"}
+    return {
+        "card": shelf.card(item_id),
+        "description": facts.get("description") or "",
+        "facts": {
+            name: _shown(value) for name, value in facts.items()
+            if name not in hidden and not name.endswith("_hash") and value not in (None, [], "")
+        },
+        "near": near,
+        "weights": live.modality_weights(item_id) if live.ready and row >= 0 else {},
+        "waiting": not live.ready and not live.fault,
+        "listed": len(inside),
+        "share": len(inside) / max(1, len(shelf.lists.keys)),
+        "ranks": _ranks(inside["rank"].to_numpy()),
+        "first": inside["user_id"].head(AUDIENCE).to_list(),
+        "events": dict(acted.group_by("event").len().sort("event").iter_rows()),
+        "people": acted["user_id"].n_unique(),
+        "latest": acted["timestamp"].max(),
+    }  # fmt: skip
+
+
+def compared(shelf: Shelf, one: str, other: str, user_id: str) -> dict[str, Any]:
+    """Two releases: what changed in all, and one user's two lists."""
+    found = differences.run(shelf.settings, one, other)
+    root = shelf.settings.root / "releases"
+    lists = [lists_of(root, name)[user_id].sort("rank") for name in (found["from"], found["to"])]
+    ranks = [dict(zip(rows["item_id"], rows["rank"], strict=True)) for rows in lists]
+    columns = [
+        [
+            {"card": shelf.card(item_id), "rank": rank, "other": ranks[1 - side].get(item_id)}
+            for item_id, rank in ranks[side].items()
+        ]
+        for side in (0, 1)
+    ]
+    return {"found": found, "columns": columns, "user": user_id}
+
+
+def _explain(shelf: Shelf, live: Live, user_id: str, places: list[dict[str, Any]]) -> None:
+    """Adds what drew each place: items of the history, and modalities of the item itself."""
+    drawn = live.drawn(user_id, [place["card"].item_id for place in places])
+    past = [shelf.card(name) for name in shelf.found.vocabulary.names(drawn.items)]
+    for number, place in enumerate(places):
+        order = np.argsort(-drawn.by_item[number], kind="stable")[:PULLS]
+        place["pulls"] = [
+            (past[h], float(drawn.by_item[number, h])) for h in order if drawn.by_item[number, h] > 0
+        ]
+        place["modalities"] = [
+            (name, float(value))
+            for name, value in zip(drawn.modalities, drawn.by_modality[number], strict=True)
+            if np.isfinite(value)
+        ]
+
+
+def _about(shelf: Shelf, user_id: str) -> dict[str, str]:
+    people = shelf.found.users
+    if people is None:
+        return {}
+    rows = people.filter(pl.col("user_id") == user_id).drop("user_id")
+    return {} if rows.is_empty() else {
+        name: _shown(value) for name, value in rows.row(0, named=True).items()
+        if value not in (None, [], "")
+    }  # fmt: skip
+
+
+def _ranks(ranks: Any) -> dict[str, int]:
+    """In how many lists an item stands where."""
+    bounds = {"first": (1, 1), "2 to 5": (2, 5), "6 to 10": (6, 10), "further down": (11, 10**9)}
+    return {name: int(((ranks >= a) & (ranks <= b)).sum()) for name, (a, b) in bounds.items()}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value)
+    if hasattr(value, "strftime"):
+        return f"{value:%Y-%m-%d}"
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)
