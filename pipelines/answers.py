@@ -61,7 +61,7 @@ def lists(recommender: Recommender, asked: Question, k: int) -> Rows:
 
 def model_alone(recommender: Recommender, asked: Question, k: int) -> Rows:
     """`[U, k]` lists as the model scores; users without history get the popular ones."""
-    known = recommender.candidates(asked.known, moments=asked.moments).rows[:, :k]
+    known = recommender.candidates(asked.known, k, asked.moments).rows[:, :k]
     return with_popular(recommender, known, asked, k)
 
 

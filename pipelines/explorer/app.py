@@ -1,12 +1,15 @@
 """The explorer as a web application: server-rendered pages, one style sheet, one small script."""
 
 import datetime
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import fastapi
 import jinja2
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -15,14 +18,16 @@ from pipelines.explorer import grouped, pages, pictures
 from pipelines.explorer.guard import Application, Guard
 from pipelines.explorer.live import Blend, Live
 from pipelines.explorer.shelf import Shelf
-from recsys.errors import Fault, escaped
+from pipelines.search import Query
+from recsys.errors import Fault, InputFault, escaped
 from recsys.serving import report, report_figures
 
+MOST_BYTES = 20 << 20  # of a photo that is searched with
 HERE = Path(__file__).parent
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
-Weight = Annotated[float, Query(ge=0, le=3)]
-Share = Annotated[float | None, Query(ge=0, le=1)]
-Id = Annotated[str, Query(max_length=1000)]
+Weight = Annotated[float, fastapi.Query(ge=0, le=3)]
+Share = Annotated[float | None, fastapi.Query(ge=0, le=1)]
+Id = Annotated[str, fastapi.Query(max_length=1000)]
 Page = Callable[..., HTMLResponse]
 
 
@@ -62,9 +67,7 @@ def _add_people(app: FastAPI, shelf: Shelf, live: Live, page: Page) -> None:
         if id not in shelf.lists:
             near = grouped.near(shelf.lists.keys, id)
             return page("unknown", status=404, what="user", id=id, near=near)
-        return page(
-            "user", **pages.user(shelf, id), listed=pages.listed(shelf, live, id, Blend())
-        )
+        return page("user", **pages.user(shelf, id), listed=pages.listed(shelf, live, id, Blend()))
 
     @app.get("/user/list")
     def blended(
@@ -90,6 +93,16 @@ def _add_things(app: FastAPI, shelf: Shelf, live: Live, page: Page) -> None:
             return page("unknown", status=404, what="item", id=id, near=near)
         return page("item", **pages.item(shelf, live, id))
 
+    @app.get("/search")
+    def search(q: Id = "") -> Response:
+        return page("search", **pages.search(shelf, live, Query(q.strip())))
+
+    @app.post("/search")
+    async def search_by_photo(request: Request, q: Id = "") -> Response:
+        photo = await _body(request, MOST_BYTES)
+        told = await run_in_threadpool(_searched, shelf, live, q.strip(), photo)
+        return page("found", **told)
+
     @app.get("/night")
     def night() -> Response:
         judged = evaluate.latest(shelf.settings, train.load(shelf.settings)) or {}
@@ -109,6 +122,28 @@ def _add_things(app: FastAPI, shelf: Shelf, live: Live, page: Page) -> None:
         return HTMLResponse(path.read_text("utf-8"), headers={
             "Content-Security-Policy": REPORT_POLICY,
         })  # fmt: skip
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """What was sent.
+
+    Raises:
+        InputFault: more than `most` bytes.
+    """
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > most:
+            raise InputFault("the photo is too large", fix=f"send at most {most >> 20} MiB")
+    return bytes(content)
+
+
+def _searched(shelf: Shelf, live: Live, text: str, photo: bytes) -> dict[str, Any]:
+    """Searches with a photo, which stands in a file only as long as that takes."""
+    with tempfile.TemporaryDirectory(prefix="recsys-") as folder:
+        path = Path(folder) / "photo"
+        path.write_bytes(photo)
+        return pages.search(shelf, live, Query(text, path if photo else None))
 
 
 def _add_media(app: FastAPI, shelf: Shelf) -> None:
@@ -148,5 +183,5 @@ def _pages(shelf: Shelf) -> Page:
 
 def _group(term: str) -> str:
     """The group of a term, which fixes its colour: `popularity_7d` is of popularity."""
-    group = term.split("_")[0]
+    group = term.split("_", maxsplit=1)[0]
     return group if group in report.GROUPS else "other"

@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 
-from pipelines import inputs, night, train
+from pipelines import basis, inputs, night, search, space, train
 from pipelines.explorer.shelf import TERM, Shelf
 from pipelines.night import Night, Plan
 from pipelines.runs import Run
+from pipelines.search import Query
+from pipelines.space import Space
 from recsys import tracking
+from recsys.data.histories import Histories
 from recsys.errors import Fault
-from recsys.serving import reasons, release
+from recsys.serving import item_space, reasons, release
 from recsys.serving.reasons import Drawn
 from recsys.serving.recommend import Recommender
 
@@ -42,6 +46,7 @@ class Live:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._night: Night | None = None
+        self._space: Space | None = None
         self.fault = ""
         self._thread = threading.Thread(target=self._prepare, daemon=True, name="model")
         self._thread.start()
@@ -78,19 +83,16 @@ class Live:
 
     def modality_weights(self, item: str) -> dict[str, float]:
         """How much each modality counts in an item's vector; empty where the fusion has none."""
-        import torch
-
         made = self.night
         chosen = made.features.gather(torch.from_numpy(made.found.vocabulary.rows([item])))
-        with torch.inference_mode():
-            weights = made.model.towers.item_tower.modality_weights(chosen)
-        names = (*made.features.names, "id")
-        if weights is None:
-            return {}
-        pairs = zip(names, weights[0].tolist(), chosen.present[0].tolist(), strict=True)
-        return {name: weight for name, weight, there in pairs if there}
+        return space.weights_of(made.model, chosen)[0] or {}
 
-    def _history(self, user: str) -> Any:
+    def search(self, query: Query, k: int) -> list[dict[str, Any]]:
+        """The k items nearest to a query, as `search.search`."""
+        assert self._space is not None
+        return search.search(self._space, query, k)
+
+    def _history(self, user: str) -> Histories:
         shelf = self._shelf
         return shelf.found.histories(shelf.settings, shelf.past[user])
 
@@ -99,10 +101,22 @@ class Live:
         try:
             day, at_seconds = inputs.moment(shelf.manifest["date"], shelf.found.newest_seconds())
             model = train.load(shelf.settings)
-            plan = Plan(day, at_seconds, shelf.found, model, {}, "", {})
-            self._night = night.prepared(shelf.settings, Run("explore"), plan)
+            standing = basis.of_day(shelf.settings, shelf.found, model, str(day), at_seconds)
+            plan = Plan(day, at_seconds, shelf.found, model, {}, standing, "", {})
+            made = night.prepared(shelf.settings, Run("explore"), plan)
+            self._space = _space(shelf, made)
+            self._night = made
         except Fault as fault:
             self.fault = tracking.redacted(fault.what)
+
+
+def _space(shelf: Shelf, made: Night) -> Space:
+    """The item space of the night's vectors."""
+    every, vocabulary = made.recommender.item_vectors, made.found.vocabulary
+    rows = np.flatnonzero(made.features.present.any(dim=1).numpy())
+    settings = shelf.settings
+    items = item_space.build(every, rows, vocabulary.checksum, settings.lists.index)
+    return Space(settings, made.found, made.model, made.features, items)
 
 
 def blended(recommender: Recommender, blend: Blend) -> Recommender:
@@ -120,6 +134,4 @@ def blended(recommender: Recommender, blend: Blend) -> Recommender:
 
 def terms_of(row: dict[str, Any]) -> dict[str, float]:
     """The terms of one published row, by name."""
-    return {
-        name[len(TERM) :]: value or 0.0 for name, value in row.items() if name.startswith(TERM)
-    }
+    return {name[len(TERM) :]: value or 0.0 for name, value in row.items() if name.startswith(TERM)}

@@ -8,10 +8,11 @@ import polars as pl
 from pipelines import differences
 from pipelines.explorer import grouped
 from pipelines.explorer.live import Blend, Live, terms_of
-from pipelines.explorer.shelf import Shelf, lists_of
+from pipelines.explorer.shelf import Card, Shelf, lists_of
+from pipelines.search import Query
 from recsys.serving import release
 
-HISTORY, FOUND, AUDIENCE, PULLS = 40, 48, 24, 3
+HISTORY, FOUND, AUDIENCE, PULLS, FACES = 60, 48, 24, 3, 4
 
 
 def home(shelf: Shelf) -> dict[str, Any]:
@@ -26,7 +27,12 @@ def home(shelf: Shelf) -> dict[str, Any]:
             some[name] = sizes["user_id"].slice(start, 4).to_list()
     none = shelf.lists.frame.filter(pl.col("source") == release.POPULAR)["user_id"]
     some["no history"] = none.unique().sort().head(4).to_list()
-    return {"some": {name: users for name, users in some.items() if users}}
+    return {
+        "some": {
+            name: [(user, _faces(shelf, user)) for user in users]
+            for name, users in some.items() if users
+        }
+    }  # fmt: skip
 
 
 def find(shelf: Shelf, text: str) -> dict[str, Any]:
@@ -41,14 +47,28 @@ def find(shelf: Shelf, text: str) -> dict[str, Any]:
     return {"text": text, "users": users, "items": [shelf.card(i) for i in ids], "near": near}
 
 
+def search(shelf: Shelf, live: Live, query: Query) -> dict[str, Any]:
+    """Items nearest to a text, a photo, or both, in the one item space."""
+    asked = bool(query.sources())
+    rows = live.search(query, FOUND) if live.ready and asked else []
+    return {
+        "text": query.text,
+        "asked": asked,
+        "waiting": not live.ready and not live.fault,
+        "fault": live.fault,
+        "found": [(shelf.card(row["item_id"]), row["score"]) for row in rows],
+    }
+
+
 def user(shelf: Shelf, user_id: str) -> dict[str, Any]:
     """A user's latest events, and what is known of the person."""
     past = shelf.past[user_id]
-    events = [
-        {"card": shelf.card(row["item_id"]), "event": row["event"], "at": row["timestamp"]}
-        for row in past.tail(HISTORY).reverse().iter_rows(named=True)
-    ]
-    return {"user": user_id, "events": events, "count": len(past), "about": _about(shelf, user_id)}
+    return {
+        "user": user_id,
+        "visits": _visits(shelf, past.tail(HISTORY).reverse()),
+        "count": len(past),
+        "about": _about(shelf, user_id),
+    }
 
 
 def listed(shelf: Shelf, live: Live, user_id: str, blend: Blend) -> dict[str, Any]:
@@ -142,13 +162,34 @@ def _explain(shelf: Shelf, live: Live, user_id: str, places: list[dict[str, Any]
     for number, place in enumerate(places):
         order = np.argsort(-drawn.by_item[number], kind="stable")[:PULLS]
         place["pulls"] = [
-            (past[h], float(drawn.by_item[number, h])) for h in order if drawn.by_item[number, h] > 0
+            (past[h], float(drawn.by_item[number, h]))
+            for h in order
+            if drawn.by_item[number, h] > 0
         ]
         place["modalities"] = [
             (name, float(value))
             for name, value in zip(drawn.modalities, drawn.by_modality[number], strict=True)
             if np.isfinite(value)
         ]
+
+
+def _faces(shelf: Shelf, user_id: str) -> list[Card]:
+    """What stands for a user: the latest items, else the first of the list."""
+    past = shelf.past[user_id]["item_id"].reverse().unique(maintain_order=True)
+    items = past if len(past) else shelf.lists[user_id].sort("rank")["item_id"]
+    return [shelf.card(item_id) for item_id in items.head(FACES)]
+
+
+def _visits(shelf: Shelf, events: pl.DataFrame) -> list[dict[str, Any]]:
+    """Events one after the other on the same item are one visit."""
+    visits: list[dict[str, Any]] = []
+    for row in events.iter_rows(named=True):
+        if not visits or visits[-1]["card"].item_id != row["item_id"]:
+            card = shelf.card(row["item_id"])
+            visits.append({"card": card, "events": [], "at": row["timestamp"]})
+        if row["event"] not in visits[-1]["events"]:
+            visits[-1]["events"].append(row["event"])
+    return visits
 
 
 def _about(shelf: Shelf, user_id: str) -> dict[str, str]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from pipelines import inputs
 from pipelines.explorer.grouped import Grouped
 from pipelines.inputs import Inputs

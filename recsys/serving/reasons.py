@@ -82,10 +82,10 @@ def _each_left_out(history: Histories, items: Rows) -> Histories:
     repeated = Histories(
         tuple(str(number) for number in range(count)),
         np.arange(count + 1, dtype=np.int64) * events,
-        *(
-            np.tile(column, count)
-            for column in (history.items, history.events, history.times, history.weights)
-        ),
+        np.tile(history.items, count),
+        np.tile(history.events, count),
+        np.tile(history.times, count),
+        np.tile(history.weights, count),
     )
     return histories.kept(repeated, kept.ravel())
 

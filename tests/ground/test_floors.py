@@ -23,6 +23,8 @@ ONLY_IN = {
     "ray": {"recsys/engine.py"},
     "torchrec": {"recsys/training/sharding.py", "pipelines/doctor.py"},
     "typer": {"pipelines/cli.py", "pipelines/commands/"},
+    "fastapi": {"pipelines/explorer/"},
+    "uvicorn": {"pipelines/explore.py"},
 }
 TORCH_ONLY = {"polars", "pyarrow", "faiss", "mlflow", "transformers", "timm", "av", "torchrec"}
 

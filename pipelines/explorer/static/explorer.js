@@ -1,5 +1,6 @@
 "use strict";
-// Sliders ask for the list anew; clips play where one points; "/" goes to the search field.
+// Sliders ask for the list anew, photos are sent to be searched with, clips play where one points;
+// "/" goes to the field of users and items.
 
 const list = document.getElementById("list");
 const blend = document.getElementById("blend");
@@ -39,6 +40,18 @@ if (list && blend) {
   if (list.querySelector("[data-waiting]")) setTimeout(refresh, 1500);
 }
 if (document.querySelector("[data-waiting=page]")) setTimeout(() => location.reload(), 3000);
+
+const search = document.getElementById("search");
+search?.addEventListener("submit", async (event) => {
+  const photo = document.getElementById("photo").files[0];
+  if (!photo) return; // a text alone has an address of its own
+  event.preventDefault();
+  const query = new URLSearchParams({ q: search.elements.q.value });
+  const answer = await fetch("/search?" + query, { method: "POST", body: photo });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const found = page.querySelector("main") ?? page.body;
+  document.getElementById("found").replaceChildren(...found.childNodes);
+});
 
 function play(event) {
   const photo = event.target.closest?.(".photo, a, li")?.querySelector("[data-clip]");
