@@ -10,6 +10,7 @@ import torch
 
 from recsys.data.histories import Histories
 from recsys.models.item_features import ItemFeatures
+from recsys.models.precision import quick_products
 from recsys.models.two_tower import TwoTower
 
 Rows = npt.NDArray[np.int64]
@@ -21,6 +22,7 @@ SHORTEST = 8  # histories are padded to a power of two from here, or to the long
 
 
 @torch.inference_mode()
+@quick_products()
 def of_items(model: TwoTower, features: ItemFeatures) -> Vectors:
     """Vectors `[N, D]` of all items of `features`, by a model in evaluation mode."""
     device = next(model.parameters()).device
@@ -33,6 +35,7 @@ def of_items(model: TwoTower, features: ItemFeatures) -> Vectors:
 
 
 @torch.inference_mode()
+@quick_products()
 def of_users(
     model: TwoTower, items: Vectors, histories: Histories, at_seconds: float | Rows
 ) -> Vectors:

@@ -23,12 +23,31 @@ def corrected(states: Tensor, candidates: Tensor, log_q: Tensor | None) -> Tenso
     return states @ candidates.T if log_q is None else torch.addmm(-log_q, states, candidates.T)
 
 
-def hide(logits: Tensor, targets: Tensor, mask: Tensor | None) -> Tensor:
-    """Puts minus infinity into `logits [P, C]` where `mask [P, C]`, except at each row's target."""
-    if mask is None:
+def hide(logits: Tensor, targets: Tensor, places: Tensor | None) -> Tensor:
+    """Puts minus infinity into `logits [P, C]` at `places [P, S]`, except at each row's target.
+
+    Places below 0 are none.
+    """
+    if places is None:
         return logits
-    kept = logits.gather(1, targets.unsqueeze(1))
-    return logits.masked_fill_(mask, -torch.inf).scatter_(1, targets.unsqueeze(1), kept)
+    targets = targets.unsqueeze(1)
+    kept = logits.gather(1, targets)
+    places = torch.where(places < 0, targets, places)
+    return logits.scatter_(1, places, -torch.inf).scatter_(1, targets, kept)
+
+
+def masked_places(mask: Tensor) -> Tensor:
+    """`[G, S]` columns where `mask [G, C]` is true, -1 behind the last of a row.
+
+    A history has far fewer items than there are candidates: this is what makes hiding cheap.
+    """
+    groups, columns = mask.nonzero(as_tuple=True)
+    counts = mask.sum(dim=1)
+    begins = counts.cumsum(0) - counts
+    most = int(counts.max()) if len(counts) else 0
+    places = torch.full((len(mask), most), -1, device=mask.device)
+    places[groups, torch.arange(len(groups), device=mask.device) - begins[groups]] = columns
+    return places
 
 
 class Grouped(NamedTuple):
@@ -83,6 +102,8 @@ def softmax(
         weights = states.new_ones(count, dtype=torch.float32)
     share = (weights / weights.sum().clamp(min=1e-30)).to(states.dtype)
     rows = None if trends is None else trends.rows
+    if mask is not None:
+        mask = Grouped(masked_places(mask.values), mask.rows)
     targets = _Targets(target_index, share, log_q, mask, rows)
     values = None if trends is None else trends.values
     loss: Tensor = _Softmax.apply(states, candidates, values, targets)  # type: ignore[no-untyped-call]
@@ -90,7 +111,7 @@ def softmax(
 
 
 class _Targets(NamedTuple):
-    """What the loss reads and has no gradient for; see `softmax`."""
+    """What the loss reads and has no gradient for; see `softmax`; `mask` has places `[G, S]`."""
 
     place: Tensor
     share: Tensor

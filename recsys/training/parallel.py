@@ -19,7 +19,7 @@ from recsys.distributed import world
 from recsys.errors import UsageFault
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
-from recsys.training import checkpoints, optimizers, steps
+from recsys.training import checkpoints, optimizers, profiling, steps
 from recsys.training.batch import Batch
 from recsys.training.settings import TrainingSettings, autocast, chosen_device, cuda_devices
 from recsys.training.sharding import TableShards
@@ -67,15 +67,17 @@ class Parallel:
         rows, size = batch.item_rows, math.ceil(len(batch.item_rows) / self._world.size)
         mine = rows[self._world.rank * size : (self._world.rank + 1) * size].to(self.device)
         with autocast(self._settings, self.device):
-            own = self._model.items(self._features.gather(mine))
-            vectors = _gathered(own, size)[: len(rows)]
+            with profiling.part("items"):
+                own = self._model.items(self._features.gather(mine))
+                vectors = _gathered(own, size)[: len(rows)]
             loss = steps.loss_of_states(
                 self._model, vectors, part, self._settings.batches.mask_history
             )
         # the loss of a part is a mean by weights
         loss = loss * float(part.weights.sum() / batch.weights.sum().clamp(min=1e-30))
         self._adam.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        with profiling.part("backward"):
+            loss.backward()  # type: ignore[no-untyped-call]
         total, squares = self._reduced(loss.detach(), self._table.gradient_square())
         norm = optimizers.gradient_norm(self._model)
         return float(total), math.hypot(float(norm), math.sqrt(float(squares)))

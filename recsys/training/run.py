@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from recsys import distributed
 from recsys.data.trends import Trends
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
-from recsys.training import checkpoints, optimizers, steps
+from recsys.training import checkpoints, optimizers, profiling, steps
 from recsys.training.batch import Batch
 from recsys.training.batches import Batches
 from recsys.training.settings import FREE, TrainingSettings
@@ -129,8 +129,11 @@ class Run:
         """The rest of the current epoch; false where `stop_after_steps` ended it."""
         result, settings = self.result, self.settings
         self.place.train()
-        with contextlib.closing(self.batches.epoch(result.epoch, result.batch)) as batches:
-            for batch in batches:
+        with (
+            contextlib.closing(self.batches.epoch(result.epoch, result.batch)) as batches,
+            profiling.watched(settings.profile, self.place.device) as stepped,
+        ):
+            while (batch := _following(batches)) is not None:
                 if settings.stop_after_steps and result.step >= settings.stop_after_steps:
                     self.save()
                     return False
@@ -141,6 +144,7 @@ class Run:
                 report({"loss": loss, "events": float(batch.mask.sum())}, result.step)
                 if result.step % settings.checkpoint_steps == 0:
                     self.save()
+                stepped()
         return True
 
     def _step(self, batch: Batch) -> float:
@@ -149,7 +153,8 @@ class Run:
         self.place.set_rates(scale)
         loss, norm = self.place.gradients(batch)
         steps.check_finite(loss, norm, result.step, batch)
-        self.place.step(min(1.0, settings.clip_norm / max(norm, 1e-30)))
+        with profiling.part("weights"):
+            self.place.step(min(1.0, settings.clip_norm / max(norm, 1e-30)))
         return loss
 
     def close_epoch(
@@ -215,6 +220,11 @@ class Run:
             checkpoints.restore_random(random, self.place.device)
         else:  # each has its own, whatever the number of processes was
             torch.manual_seed(self.settings.seed + (self.result.step << 16) + here.rank)
+
+
+def _following(batches: Iterator[Batch]) -> Batch | None:
+    with profiling.part("waiting for a batch"):
+        return next(batches, None)
 
 
 def _placed(

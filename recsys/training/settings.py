@@ -12,7 +12,7 @@ from recsys.training.batches import BatchSettings
 from recsys.training.optimizers import OptimizerSettings
 
 # settings that do not change what a run computes: a resumed run may have others
-FREE = {"device", "checkpoint_steps", "stop_after_steps", "table", "processes"}
+FREE = {"device", "checkpoint_steps", "stop_after_steps", "profile", "table", "processes"}
 
 
 class TableSettings(Section):
@@ -48,7 +48,9 @@ class TrainingSettings(Section):
         default="auto", description="auto takes the GPU where there is one"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="of the towers; auto is bfloat16 on a GPU and float32 on a CPU"
+        default="auto",
+        description="of the towers; auto is bfloat16 on a GPU, and on a CPU whatever multiplies "
+        "float32 matrices fastest (float32 on AVX-512, bfloat16 on AMX)",
     )
     catch_up_epochs: int = Field(
         default=3,
@@ -64,6 +66,9 @@ class TrainingSettings(Section):
     )
     stop_after_steps: int = Field(
         default=0, ge=0, description="stop, with a checkpoint, after this step; 0 runs to the end"
+    )
+    profile: bool = Field(
+        default=False, description="say where the time of the first steps of each epoch goes"
     )
     table: TableSettings = Field(
         default=TableSettings(), description="where the id table lies, with several processes"

@@ -15,23 +15,26 @@ from recsys.models.two_tower import TwoTower
 from recsys.training import losses, optimizers
 from recsys.training.batch import Batch
 from recsys.training.losses import Grouped
+from recsys.training.profiling import part
 
 
 def batch_loss(model: TwoTower, features: ItemFeatures, batch: Batch, mask_history: bool) -> Tensor:
     """The loss of one batch: items once, then states, then the softmax over the batch's items."""
-    vectors = model.items(features.gather(batch.item_rows))
+    with part("items"):
+        vectors = model.items(features.gather(batch.item_rows))
     return loss_of_states(model, vectors, batch, mask_history)
 
 
 def loss_of_states(model: TwoTower, vectors: Tensor, batch: Batch, mask_history: bool) -> Tensor:
     """The loss of a batch whose item vectors `[C, D]` are there: states, then the softmax."""
-    # embedding, not indexing: its gradient is the same in every run
-    history = functional.embedding(batch.items, vectors)
-    states = model.users(history, batch.events, batch.ages, batch.mask, batch.event_weights)
+    with part("states"):
+        # embedding, not indexing: its gradient is the same in every run
+        history = functional.embedding(batch.items, vectors)
+        states = model.users(history, batch.events, batch.ages, batch.mask, batch.event_weights)
     hidden = trends = None
     if mask_history:
         hidden = already_had(batch, len(vectors))
-    with torch.autocast(vectors.device.type, enabled=False):
+    with torch.autocast(vectors.device.type, enabled=False), part("softmax"):
         temperature = model.temperatures.index_select(0, batch.ahead).unsqueeze(1)
         if batch.moments is not None:
             offsets = model.trends(batch.counts, batch.item_ages)
@@ -67,7 +70,8 @@ def gradients(
     """Fills the gradients of `loss` and returns the norm of all of them together."""
     for optimizer in optimizers_in_use:
         optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    with part("backward"):
+        loss.backward()  # type: ignore[no-untyped-call]
     return float(optimizers.gradient_norm(model))
 
 

@@ -12,6 +12,7 @@ import torch
 
 from recsys import distributed
 from recsys.errors import InputFault
+from recsys.models.precision import quick_products
 from recsys.models.two_tower import TwoTower
 from recsys.training import checkpoints
 from recsys.training.run import FitResult, Report, Run, TrainingData
@@ -52,7 +53,7 @@ def fit(
             value=f"{len(data.histories.items)} events, {users} users",
             where="the training histories", fix="bring a longer log, or move the split's cut",
         )  # fmt: skip
-    with _seeded(settings.seed, run.place.device):
+    with _seeded(settings, run.place.device):
         if resume:
             run.restore()
         elif checkpoints_folder is not None and distributed.world().first:
@@ -94,7 +95,7 @@ def catch_up(model: TwoTower, data: TrainingData, settings: TrainingSettings) ->
     )
     run = Run(model, data, settings.model_copy(update={"optimizer": slower}), None)
     run.total_steps = settings.catch_up_epochs * run.batches.count(0)
-    with _seeded(settings.seed, run.place.device):
+    with _seeded(settings, run.place.device):
         for epoch in range(settings.catch_up_epochs):
             run.result.epoch, run.result.batch = epoch, 0
             run.train_epoch(_silent)
@@ -107,8 +108,9 @@ def _silent(metrics: Mapping[str, float], step: int) -> None:
 
 
 @contextlib.contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's own generators, seeded inside and as they were afterwards: dropout uses them."""
-    with torch.random.fork_rng(devices=cuda_devices(device)):
-        torch.manual_seed(seed + distributed.world().rank)
+def _seeded(settings: TrainingSettings, device: torch.device) -> Iterator[None]:
+    """Torch's own generators and precision, set inside and as they were afterwards."""
+    quick = quick_products(settings.precision != "float32")
+    with torch.random.fork_rng(devices=cuda_devices(device)), quick:
+        torch.manual_seed(settings.seed + distributed.world().rank)
         yield

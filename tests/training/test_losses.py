@@ -69,8 +69,18 @@ def test_golden() -> None:
 
 
 def test_the_chain_hides_every_masked_item_but_the_target() -> None:
-    logits = losses.hide(torch.zeros(2, 3), torch.tensor([0, 2]), torch.ones(2, 3) > 0)
+    places = losses.masked_places(torch.ones(2, 3) > 0)
+    logits = losses.hide(torch.zeros(2, 3), torch.tensor([0, 2]), places)
     assert logits.tolist() == [[0, -math.inf, -math.inf], [-math.inf, -math.inf, 0]]
+
+
+def test_places_of_a_mask() -> None:
+    mask = torch.tensor([[False, True, True], [False, False, False], [True, False, False]])
+    places = losses.masked_places(mask)
+    assert places.tolist() == [[1, 2], [-1, -1], [0, -1]]
+    logits = losses.hide(torch.zeros(3, 3), torch.tensor([1, 1, 1]), places)
+    assert logits.tolist() == [[0, 0, -math.inf], [0, 0, 0], [-math.inf, 0, 0]]
+    assert losses.masked_places(mask[:0]).shape == (0, 0)
 
 
 @pytest.mark.parametrize("block", [1, 18, 1 << 20])

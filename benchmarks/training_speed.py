@@ -1,0 +1,172 @@
+"""Training speed beside RecTools' SASRec: tokens per CPU second, in turn, on MovieLens-1M.
+
+    python -m venv /tmp/rectools
+    /tmp/rectools/bin/pip install rectools pytorch-lightning "pandas<3" "torch>=2.13,<2.14" polars
+    python benchmarks/training_speed.py --rectools /tmp/rectools/bin/python
+
+Both train on the same users, at the same width, blocks, heads and length, on all events of a
+user's last 200; full softmax, or 256 sampled candidates. A token is an event that is foreseen.
+Ours has a batch of as many events as RecTools' of 128 users has on average. Each side warms up
+before it is timed. CPU seconds, because the machine is shared; one thread each.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+WIDTH, BLOCKS, HEADS, LENGTH, USERS_A_BATCH, SAMPLED = 64, 2, 1, 200, 128, 256
+
+
+def subset(source: Path, folder: Path, users: int) -> None:
+    """Writes the events of every so many-th user, and all items."""
+    import polars as pl
+
+    frame = pl.read_parquet(source / "interactions.parquet")
+    ids = frame["user_id"].unique().sort()
+    kept = ids.gather_every(max(1, len(ids) // users))
+    frame.filter(pl.col("user_id").is_in(kept.implode())).write_parquet(
+        folder / "interactions.parquet"
+    )
+    pl.read_parquet(source / "items.parquet").write_parquet(folder / "items.parquet")
+
+
+def peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def ours(folder: Path, sampled: bool, precision: str) -> dict[str, float]:
+    """One epoch's steps after three that warm up."""
+    import torch
+
+    from pipelines import ingest, inputs, lessons
+    from pipelines.runs import Run
+    from pipelines.settings import Settings
+    from recsys.models import two_tower
+    from recsys.models.precision import quick_products
+    from recsys.settings import load
+    from recsys.training import run as training
+
+    torch.set_num_threads(1)
+    candidates = ["train.batches.candidates=mixed", f"train.batches.negatives={SAMPLED}"]
+    chosen = load(Settings, Path("configs/movielens_leave_one_out.toml"), [
+        f"data.folder={folder}", f"work={folder / 'work'}", "tracking.enabled=false",
+        f"model.width={WIDTH}", f"model.users.blocks={BLOCKS}", f"model.users.heads={HEADS}",
+        f"model.users.max_length={LENGTH}", "model.users.request_time=false",
+        f"train.precision={precision}", "train.batches.windows=last",
+        f"train.batches.batch_events={USERS_A_BATCH * 120}",
+        *(candidates if sampled else ["train.batches.candidates=full"]),
+    ])  # fmt: skip
+    if not (folder / "work" / "interactions").exists():
+        ingest.run(chosen, Run(""))
+    found = inputs.load(chosen)
+    lesson = lessons.prepare(chosen, found, found.split(chosen))
+    model = two_tower.build(chosen.model, lesson.data.features, chosen.event_names, 0)
+    run = training.Run(model, lesson.data, chosen.train, None)
+    run.place.train()
+    tokens, begin, wall = 0, 0.0, 0.0
+    with quick_products(precision != "float32"):
+        for epoch in range(2):
+            for number, batch in enumerate(run.batches.epoch(epoch)):
+                if (epoch, number) == (0, 2):
+                    tokens, begin, wall = 0, time.process_time(), time.monotonic()
+                run._step(batch)
+                tokens += len(batch.places)
+    return {
+        "tokens": tokens,
+        "cpu": time.process_time() - begin,
+        "wall": time.monotonic() - wall,
+        "gib": peak_gib(),
+    }
+
+
+def rectools(folder: Path, sampled: bool) -> dict[str, float]:
+    """The second epoch of two."""
+    import pandas as pd
+    import polars as pl
+    import torch
+    from rectools import Columns
+    from rectools.dataset import Dataset
+    from rectools.models import SASRecModel
+
+    torch.set_num_threads(1)
+    frame = pl.read_parquet(folder / "interactions.parquet").sort("user_id", "timestamp")
+    known: pd.DataFrame = frame.select(
+        pl.col("user_id").alias(Columns.User), pl.col("item_id").alias(Columns.Item),
+        pl.col("timestamp").cast(pl.Datetime("us")).alias(Columns.Datetime),
+        pl.lit(1.0).alias(Columns.Weight),
+    ).to_pandas()  # fmt: skip
+    sizes = frame.group_by("user_id").len()["len"].to_list()
+    more = {"loss": "sampled_softmax", "n_negatives": SAMPLED} if sampled else {"loss": "softmax"}
+    model = SASRecModel(
+        n_blocks=BLOCKS, n_heads=HEADS, n_factors=WIDTH, session_max_len=LENGTH,
+        batch_size=USERS_A_BATCH, epochs=1, deterministic=True, recommend_torch_device="cpu", **more,
+    )  # fmt: skip
+    dataset = Dataset.construct(known)
+    model.fit(dataset)
+    begin, wall = time.process_time(), time.monotonic()
+    model.fit_partial(dataset, min_epochs=1, max_epochs=1)
+    return {
+        "tokens": sum(min(LENGTH, size - 1) for size in sizes),
+        "cpu": time.process_time() - begin,
+        "wall": time.monotonic() - wall,
+        "gib": peak_gib(),
+    }
+
+
+def measured(python: str, side: str, folder: Path, loss: str) -> dict[str, float]:
+    """One side in a process of its own."""
+    words = [python, __file__, "--side", side, "--folder", str(folder), "--loss", loss]
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"{side} failed:\n{done.stderr[-3000:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rectools", default="")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/movielens-1m"))
+    parser.add_argument("--users", type=int, default=600)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--loss", choices=["full", "sampled"], default="full")
+    parser.add_argument("--side", default="")
+    parser.add_argument("--folder", type=Path)
+    asked = parser.parse_args()
+    if asked.side:
+        sampled = asked.loss == "sampled"
+        made = (
+            rectools(asked.folder, sampled)
+            if asked.side == "rectools"
+            else ours(asked.folder, sampled, asked.side)
+        )
+        print(json.dumps(made))
+        return
+    sides = ["auto", "float32", *(["rectools"] if asked.rectools else [])]
+    rates: dict[str, list[float]] = {side: [] for side in sides}
+    with tempfile.TemporaryDirectory() as name:
+        subset(asked.data, Path(name), asked.users)
+        for _ in range(asked.rounds):
+            for side in sides:
+                python = asked.rectools if side == "rectools" else sys.executable
+                made = measured(python, side, Path(name), asked.loss)
+                rates[side].append(made["tokens"] / made["cpu"])
+                print(side, {key: round(value, 2) for key, value in made.items()}, flush=True)
+    for side in sides:
+        print(f"{asked.loss} {side:9} {statistics.median(rates[side]):9,.0f} tokens per CPU second")
+    if asked.rectools:
+        ratios = sorted(a / b for a, b in zip(rates["auto"], rates["rectools"], strict=True))
+        print(f"ratio {statistics.median(ratios):.2f} [{ratios[0]:.2f} {ratios[-1]:.2f}]")
+
+
+if __name__ == "__main__":
+    main()
