@@ -106,7 +106,8 @@ def rectools(folder: Path, sampled: bool) -> dict[str, float]:
     more = {"loss": "sampled_softmax", "n_negatives": SAMPLED} if sampled else {"loss": "softmax"}
     model = SASRecModel(
         n_blocks=BLOCKS, n_heads=HEADS, n_factors=WIDTH, session_max_len=LENGTH,
-        batch_size=USERS_A_BATCH, epochs=1, deterministic=True, recommend_torch_device="cpu", **more,
+        batch_size=USERS_A_BATCH, epochs=1, deterministic=True, recommend_torch_device="cpu",
+        **more,
     )  # fmt: skip
     dataset = Dataset.construct(known)
     model.fit(dataset)
@@ -124,7 +125,8 @@ def measured(python: str, side: str, folder: Path, loss: str) -> dict[str, float
     """One side in a process of its own."""
     words = [python, __file__, "--side", side, "--folder", str(folder), "--loss", loss]
     done = subprocess.run(
-        words, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        words, capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}
     )  # fmt: skip
     if done.returncode:
         raise SystemExit(f"{side} failed:\n{done.stderr[-3000:]}")

@@ -1,4 +1,4 @@
-"""How float32 matrices are multiplied on a CPU. Used by training and by whatever runs the towers."""
+"""How float32 matrices are multiplied on a CPU. Used by training and by what runs the towers."""
 
 import contextlib
 from collections.abc import Iterator
