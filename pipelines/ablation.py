@@ -15,7 +15,7 @@ from pipelines.inputs import Inputs
 from pipelines.settings import Settings
 from pipelines.train import Model
 from recsys.data.splits import Split
-from recsys.errors import UsageFault
+from recsys.errors import UsageFault, near
 from recsys.evaluation.table import EvaluationTable
 from recsys.models.item_features import ItemFeatures
 from recsys.progress import say
@@ -49,9 +49,12 @@ def variants(features: ItemFeatures, asked: Ablation) -> dict[str, ItemFeatures]
     names = (*features.names, ID)
     for option, chosen in (("--without", asked.without), ("--only", asked.only)):
         for name in set(chosen) - set(names):
+            alike = near(name, names, 1)
+            hint = f"did you mean {alike[0]!r}? " if alike else ""
             raise UsageFault(
-                "no such modality", value=name, where=option, fix=f"one of {', '.join(names)}"
-            )
+                "no such modality", value=name, where=option,
+                fix=f"{hint}one of {', '.join(names)}",
+            )  # fmt: skip
     hidden = names if asked.every else asked.without
     found = {f"without {name}": _shown(features, set(names) - {name}) for name in hidden}
     alone = names if asked.every and len(names) > 1 else asked.only

@@ -11,12 +11,12 @@ import typer
 from typer.exceptions import TyperException
 
 from pipelines import runs
-from pipelines.commands import data, learning, looking, nights, shared, space
+from pipelines.commands import data, first_steps, learning, looking, nights, shared, space
 from recsys import __version__
 from recsys.errors import Fault, escaped
 from recsys.tracking import redacted
 
-COMMANDS = (data, learning, nights, looking, space)  # as `--help` lists them
+COMMANDS = (first_steps, data, learning, nights, looking, space)  # as `--help` lists them
 
 
 @shared.app.callback(invoke_without_command=True)

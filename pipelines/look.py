@@ -1,6 +1,5 @@
 """`recsys similar` and `show-user`: looking into the live release."""
 
-import difflib
 from typing import Any
 
 import polars as pl
@@ -8,7 +7,7 @@ import polars as pl
 from pipelines import inputs
 from pipelines.settings import Settings
 from recsys import artefacts
-from recsys.errors import InputFault
+from recsys.errors import InputFault, near
 from recsys.serving import release
 
 HISTORY = 20
@@ -80,6 +79,7 @@ def _titles(settings: Settings) -> dict[str, str]:
 
 def unknown(what: str, value: str, known: pl.Series, where: str = "the live release") -> InputFault:
     """The fault of an id that is not among `known`; names near ones."""
-    near = difflib.get_close_matches(value, known.sort().to_list(), n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(near)}?" if near else f"as {known.sort().head(3).to_list()}"
+    ids = known.sort().to_list()
+    alike = near(value, ids)
+    hint = f"did you mean {', '.join(alike)}?" if alike else f"as {ids[:3]}"
     return InputFault(f"{where} knows no such {what}", value=value, where=where, fix=hint)

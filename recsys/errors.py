@@ -3,6 +3,11 @@
 Every room raises these; only the command line turns them into text and an exit code.
 """
 
+import difflib
+from collections.abc import Sequence
+
+COMPARED = 20_000  # names that are compared letter by letter: a second's work
+
 
 class Fault(Exception):  # noqa: N818
     """Something that the user can mend: what was wrong, the value, where, and what to do.
@@ -87,3 +92,18 @@ def shown(value: object, limit: int = 80) -> str:
     text = repr(value) if isinstance(value, str) else str(value)
     text = escaped(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def near(text: str, known: Sequence[str], count: int = 3) -> list[str]:
+    """Those of `known` that are spelt much as `text`; of very many only what begins alike is read.
+
+    Args:
+        text: what somebody wrote.
+        known: what can be meant.
+        count: how many at most.
+    """
+    for size in range(1, len(text) + 1):
+        if len(known) <= COMPARED:
+            break
+        known = [name for name in known if name.startswith(text[:size])]
+    return difflib.get_close_matches(text, known[:COMPARED], n=count, cutoff=0.5)

@@ -3,7 +3,6 @@
 Every room declares its own `Section` beside what it sets; `pipelines.settings` puts them together.
 """
 
-import difflib
 import hashlib
 import re
 import tomllib
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from recsys.errors import UsageFault
+from recsys.errors import UsageFault, near
 
 
 class Section(BaseModel):
@@ -114,17 +113,17 @@ def _explained(
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     where = f"{path}:{_line(text, keys)}: {dotted}" if text and _line(text, keys) else dotted
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(keys[-1], _fields(kind, keys[:-1]), n=1)
+        alike = near(keys[-1], _fields(kind, keys[:-1]), 1)
         hint = (
-            f"did you mean {near[0]!r}?"
-            if near
+            f"did you mean {alike[0]!r}?"
+            if alike
             else f"known: {', '.join(_fields(kind, keys[:-1]))}"
         )
         return UsageFault(f"unknown setting {dotted!r}{more}", where=where, fix=hint)
     value = None if first["type"] == "missing" else first["input"]
     return UsageFault(
         f"setting {dotted!r}: {first['msg']}{more}", value=value, where=where,
-        fix=f"change {dotted}; `--help` and the README describe it",
+        fix=f"change {dotted}; `recsys settings --explain {dotted}` describes it",
     )  # fmt: skip
 
 

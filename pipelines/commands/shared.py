@@ -22,11 +22,23 @@ app = typer.Typer(
     "lists.\n\nSettings: `--config FILE` and any number of `section.key=value` after the command.",
 )
 
+
+def _completed(incomplete: str) -> list[str]:
+    """Settings that begin so, for the shell's completion."""
+    from recsys import reference
+
+    keys = [f"{entry.key}=" for entry in reference.entries(Settings)]
+    return [key for key in keys if key.startswith(incomplete)]
+
+
 Config = Annotated[
     Path | None, typer.Option("--config", "-c", help="TOML settings, such as configs/sample.toml.")
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Settings as section.key=value, such as train.epochs=3.")
+    list[str] | None,
+    typer.Argument(
+        help="Settings as section.key=value, such as train.epochs=3.", autocompletion=_completed
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")]

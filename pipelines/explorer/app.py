@@ -14,12 +14,12 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
 from pipelines import evaluate, train
-from pipelines.explorer import grouped, pages, pictures
+from pipelines.explorer import pages, pictures
 from pipelines.explorer.guard import Application, Guard
 from pipelines.explorer.live import Blend, Live
 from pipelines.explorer.shelf import Shelf
 from pipelines.search import Query
-from recsys.errors import Fault, InputFault, escaped
+from recsys.errors import Fault, InputFault, escaped, near
 from recsys.serving import report, report_figures
 
 MOST_BYTES = 20 << 20  # of a photo that is searched with
@@ -65,8 +65,8 @@ def _add_people(app: FastAPI, shelf: Shelf, live: Live, page: Page) -> None:
     @app.get("/user")
     def user(id: Id) -> Response:
         if id not in shelf.lists:
-            near = grouped.near(shelf.lists.keys, id)
-            return page("unknown", status=404, what="user", id=id, near=near)
+            alike = near(id, shelf.lists.keys.to_list())
+            return page("unknown", status=404, what="user", id=id, near=alike)
         return page("user", **pages.user(shelf, id), listed=pages.listed(shelf, live, id, Blend()))
 
     @app.get("/user/list")
@@ -89,8 +89,8 @@ def _add_things(app: FastAPI, shelf: Shelf, live: Live, page: Page) -> None:
     @app.get("/item")
     def item(id: Id) -> Response:
         if id not in shelf.found.vocabulary and id not in shelf.near:
-            near = grouped.near(shelf.found.items["item_id"], id)
-            return page("unknown", status=404, what="item", id=id, near=near)
+            alike = near(id, shelf.found.items["item_id"].to_list())
+            return page("unknown", status=404, what="item", id=id, near=alike)
         return page("item", **pages.item(shelf, live, id))
 
     @app.get("/search")

@@ -1,13 +1,9 @@
 """A table in which the rows of one key are found without looking at the others."""
 
-import difflib
-
 import numpy as np
 import polars as pl
 
 from recsys.vocabulary import Vocabulary
-
-LONGEST = 20_000  # ids that are compared letter by letter for a near one
 
 
 class Grouped:
@@ -44,13 +40,3 @@ def containing(keys: pl.Series, text: str, count: int) -> list[str]:
     found = keys.filter(low.str.contains(text.lower(), literal=True))
     begins = found.str.to_lowercase().str.starts_with(text.lower())
     return [*found.filter(begins).head(count), *found.filter(~begins).head(count)][:count]
-
-
-def near(keys: pl.Series, text: str, count: int = 3) -> list[str]:
-    """Keys spelt much as `text`; of very many, only those that begin alike are compared."""
-    known = keys
-    for size in range(1, len(text) + 1):
-        if len(known) <= LONGEST:
-            break
-        known = known.filter(known.str.starts_with(text[:size]))
-    return difflib.get_close_matches(text, known.head(LONGEST).to_list(), n=count, cutoff=0.5)

@@ -10,6 +10,7 @@ from pipelines.explorer import grouped
 from pipelines.explorer.live import Blend, Live, terms_of
 from pipelines.explorer.shelf import Card, Shelf, lists_of
 from pipelines.search import Query
+from recsys.errors import near
 from recsys.serving import release
 
 HISTORY, FOUND, AUDIENCE, PULLS, FACES = 60, 48, 24, 3, 4
@@ -43,8 +44,8 @@ def find(shelf: Shelf, text: str) -> dict[str, Any]:
     title = pl.col("title").str.to_lowercase().str.contains(text.lower(), literal=True)
     by_title = items.filter(title)["item_id"].head(FOUND).to_list()
     ids = list(dict.fromkeys([*by_id, *by_title]))[:FOUND]
-    near = [] if users or ids else grouped.near(shelf.lists.keys, text)
-    return {"text": text, "users": users, "items": [shelf.card(i) for i in ids], "near": near}
+    alike = [] if users or ids else near(text, shelf.lists.keys.to_list())
+    return {"text": text, "users": users, "items": [shelf.card(i) for i in ids], "near": alike}
 
 
 def search(shelf: Shelf, live: Live, query: Query) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def item(shelf: Shelf, live: Live, item_id: str) -> dict[str, Any]:
     """An item: what the catalogue says, its neighbours, its modalities, its audience."""
     row = int(shelf.found.vocabulary.rows([item_id])[0])
     facts = shelf.facts(row) if row >= 0 else {}
-    near = [
+    neighbours = [
         {"card": shelf.card(one["similar_item_id"]), "score": one["score"]}
         for one in shelf.near[item_id].sort("rank").iter_rows(named=True)
     ]
@@ -126,7 +127,7 @@ def item(shelf: Shelf, live: Live, item_id: str) -> dict[str, Any]:
             name: _shown(value) for name, value in facts.items()
             if name not in hidden and not name.endswith("_hash") and value not in (None, [], "")
         },
-        "near": near,
+        "near": neighbours,
         "weights": live.modality_weights(item_id) if live.ready and row >= 0 else {},
         "waiting": not live.ready and not live.fault,
         "listed": len(inside),

@@ -15,12 +15,14 @@ uvicorn = pytest.importorskip("uvicorn", reason="the extra `explore` is not inst
 pytest.importorskip("fastapi", reason="the extra `explore` is not installed")
 
 from pipelines.explorer import pages  # noqa: E402
-from pipelines.explorer.grouped import Grouped, containing, near  # noqa: E402
+from pipelines.explorer.grouped import Grouped, containing  # noqa: E402
 from pipelines.explorer.guard import without_port  # noqa: E402
 from pipelines.explorer.live import Blend, Live  # noqa: E402
 from pipelines.explorer.shelf import Shelf  # noqa: E402
+from recsys.errors import near  # noqa: E402
 
 EVIL = "<script>alert(1)</script>"
+
 Site = tuple[Shelf, Live, str]
 
 
@@ -187,4 +189,4 @@ def test_finding_ids() -> None:
     keys = pl.Series([f"u{number:06d}" for number in range(60_000)])
     assert containing(keys, "U00001", 3) == ["u000010", "u000011", "u000012"]
     assert containing(pl.Series(["xab", "abx", "b"]), "ab", 5) == ["abx", "xab"]
-    assert "u059999" in near(keys, "u0599999")
+    assert "u059999" in near("u0599999", keys.to_list())
