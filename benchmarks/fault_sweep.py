@@ -114,16 +114,22 @@ class Sweep:
     def traced(self, *options: str) -> int | None:
         """Runs the command under strace; its exit code."""
         process = self.forked([self.command], stopped=True)
-        tracer = subprocess.Popen(
-            ["strace", "-f", "-qq", *options, "-p", str(process)], stderr=subprocess.DEVNULL
-        )
-        status = Path(f"/proc/{process}/status")
-        while "TracerPid:\t0\n" in status.read_text():
-            time.sleep(0.005)
+        tracer = self.attached(process, options)
         os.kill(process, signal.SIGCONT)
         code = self.wait(process, HUNG_SECONDS)
         tracer.wait()
         return code
+
+    def attached(self, process: int, options: tuple[str, ...]) -> "subprocess.Popen[bytes]":
+        """The strace that holds a stopped process; on a busy machine it may need another try."""
+        status = Path(f"/proc/{process}/status")
+        for _ in range(10):
+            tracer = subprocess.Popen(["strace", "-f", "-qq", *options, "-p", str(process)])
+            while tracer.poll() is None:
+                if "TracerPid:\t0\n" not in status.read_text():
+                    return tracer
+                time.sleep(0.005)
+        raise RuntimeError("strace does not attach; see its message above")
 
     def live(self) -> tuple[str, ...]:
         """Names and contents of what is live, every file checked; faults where it is damaged."""
