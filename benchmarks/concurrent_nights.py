@@ -3,8 +3,8 @@
     python benchmarks/concurrent_nights.py [--pairs 50]
 
 Of each pair one publishes and the other ends with 5 (it found the lock) or has nothing left to do;
-each pair ranks another number of candidates, so that each publishes a release. Two readers follow the
-pointer and check every file of what it names, again and again. Prints one JSON line. Results in
+each pair ranks another number of candidates, so that each publishes a release. Two readers follow
+the pointer and check every file of what it names, again and again. Prints one JSON line. Results in
 `RELIABILITY.md` here.
 """
 
