@@ -34,7 +34,8 @@ def subset(source: Path, folder: Path, users: int) -> None:
     frame.filter(pl.col("user_id").is_in(kept.implode())).write_parquet(
         folder / "interactions.parquet"
     )
-    pl.read_parquet(source / "items.parquet").write_parquet(folder / "items.parquet")
+    items = pl.read_parquet(source / "items.parquet", columns=["item_id", "title"])
+    items.write_parquet(folder / "items.parquet")
 
 
 def peak_gib() -> float:
@@ -97,11 +98,11 @@ def rectools(folder: Path, sampled: bool) -> dict[str, float]:
 
     torch.set_num_threads(1)
     frame = pl.read_parquet(folder / "interactions.parquet").sort("user_id", "timestamp")
-    known: pd.DataFrame = frame.select(
-        pl.col("user_id").alias(Columns.User), pl.col("item_id").alias(Columns.Item),
-        pl.col("timestamp").cast(pl.Datetime("us")).alias(Columns.Datetime),
-        pl.lit(1.0).alias(Columns.Weight),
-    ).to_pandas()  # fmt: skip
+    seconds = frame["timestamp"].dt.epoch("s").to_list()
+    known = pd.DataFrame({
+        Columns.User: frame["user_id"].to_list(), Columns.Item: frame["item_id"].to_list(),
+        Columns.Datetime: pd.to_datetime(seconds, unit="s"), Columns.Weight: 1.0,
+    })  # fmt: skip
     sizes = frame.group_by("user_id").len()["len"].to_list()
     more = {"loss": "sampled_softmax", "n_negatives": SAMPLED} if sampled else {"loss": "softmax"}
     model = SASRecModel(

@@ -15,7 +15,6 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipelines.basis import Basis
 from pipelines.night import Night
 from pipelines.settings import Settings
 from recsys import __version__, artefacts
@@ -52,11 +51,12 @@ class Lists:
     kept: int
 
 
-def key(settings: Settings, basis: Basis) -> str:
+def key(settings: Settings, night: Night) -> str:
     """Identifies all that lists depend on besides their users' events (16 hex digits)."""
-    nightly = settings.nightly
-    parts = [str(basis), fingerprint(settings.lists), nightly.k, nightly.similar, nightly.blocked]
-    parts += [settings.event_names, __version__, torch.get_num_threads()]
+    nightly, index = settings.nightly, night.recommender.index.settings
+    parts = [str(night.plan.basis), fingerprint(settings.lists), fingerprint(index), nightly.k]
+    parts += [nightly.similar, nightly.blocked, settings.event_names]
+    parts += [__version__, torch.get_num_threads()]
     parts += [metadata.version(name) for name in LIBRARIES]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

@@ -62,7 +62,7 @@ def run(
 
 def _lists(settings: Settings, run: Run, night: Night, anew: bool) -> Lists:
     """Lists of all users; what an earlier run made and still holds is kept."""
-    key = night_lists.key(settings, night.plan.basis)
+    key = night_lists.key(settings, night)
     before = None if anew else night_lists.earlier(settings, str(night.plan.day), key)
     lists = night_lists.made(settings, night, before)
     run.facts["lists"] = {"made": lists.made, "kept": lists.kept}
@@ -97,7 +97,7 @@ def _publish(
             "counts": counts,
             "index": index_facts(night.recommender),
             "gates": gates.rows(table),
-            "lists_key": night_lists.key(settings, plan.basis),
+            "lists_key": night_lists.key(settings, night),
             "measures": measures,
             "settings": settings.model_dump(mode="json", exclude={"work", "engine", "tracking"}),
             "timings": run.facts.get("seconds", {}),

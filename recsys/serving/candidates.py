@@ -59,6 +59,8 @@ def find(
     scores = np.full((len(queries), count), -np.inf, np.float32)
     if seen is not None:
         seen = seen.restrict(_listed(index, seen))  # what is not in the index needs no leaving out
+    if exact is None:
+        return Candidates(*index.search(queries, count, hidden=seen))
     had = np.zeros(len(queries), np.int64) if seen is None else seen.sizes()
     extra = np.where(had > 0, 2 ** np.ceil(np.log2(np.maximum(had, FEWEST_SEEN))), 0)
     for more in np.unique(extra).astype(np.int64):  # a user's own need, not that of a neighbour
@@ -67,11 +69,11 @@ def find(
         for group in np.split(users, range(0, len(users), max(1, CELLS // (wanted + 1)))[1:]):
             some = _some(seen, group)
             rows[group], scores[group] = _fetch(index, queries[group], some, wanted, count)
-            if exact is not None:
-                left = np.minimum(count, len(exact) - had[group])
-                short = group[(rows[group] >= 0).sum(axis=1) < left]
-                some = _some(seen, short)
-                rows[short], scores[short] = _fetch(exact, queries[short], some, wanted, count)
+            left = np.minimum(count, len(exact) - had[group])
+            short = group[(rows[group] >= 0).sum(axis=1) < left]
+            rows[short], scores[short] = exact.search(
+                queries[short], count, hidden=_some(seen, short)
+            )
     return Candidates(rows, scores)
 
 

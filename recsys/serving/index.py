@@ -13,6 +13,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from recsys.errors import InputFault, MismatchFault
+from recsys.evaluation.lists import RowSets
+from recsys.serving.exact import Exact
 from recsys.settings import Section
 
 Mask = npt.NDArray[np.bool_]
@@ -69,13 +71,20 @@ class Index:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> tuple[Rows, Vectors]:
+    def search(
+        self,
+        queries: Vectors,
+        k: int,
+        allowed: Mask | None = None,
+        hidden: RowSets | None = None,
+    ) -> tuple[Rows, Vectors]:
         """The k best items of each query, best first; equal scores stand in row order.
 
         Args:
             queries: `[q, D]` finite.
             k: how many; fewer come back where the index holds or finds fewer.
             allowed: bool by catalogue row, `[N]`; only these are found. None allows all.
+            hidden: rows of the index that a query does not find; for exact search only.
 
         Returns:
             rows `[q, k]`, -1 where nothing was found, and inner products, -inf there.
@@ -94,6 +103,32 @@ class Index:
             bad = int((~np.isfinite(queries).all(axis=1)).sum())
             raise InputFault("queries are not finite", value=f"{bad} of {len(queries)}",
                              where="the index", fix="look for a diverged model")  # fmt: skip
+        if isinstance(self._index, Exact):
+            scores, places = self._exact(queries, k, allowed, hidden)
+        else:
+            scores, places = self._approximate(queries, k, allowed)
+        rows = np.full((len(queries), max(k, scores.shape[1])), -1, np.int64)
+        padded = np.full(rows.shape, -np.inf, np.float32)
+        width = scores.shape[1]
+        padded[:, :width] = scores
+        rows[:, :width] = np.where(np.isfinite(scores), self.rows[places], -1) if width else -1
+        # equal scores are found in any order
+        order = np.lexsort((rows, -padded), axis=1)[:, :k]
+        return np.take_along_axis(rows, order, 1), np.take_along_axis(padded, order, 1)
+
+    def _exact(
+        self, queries: Vectors, k: int, allowed: Mask | None, hidden: RowSets | None
+    ) -> tuple[Vectors, Rows]:
+        if not len(queries) or not len(self):
+            return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
+        pairs = None
+        if hidden is not None:
+            pairs = (hidden.users(), np.searchsorted(self.rows, hidden.rows))
+        here = None if allowed is None else allowed[self.rows]
+        searched: Exact = self._index
+        return searched.search(queries, min(k, len(self)), here, pairs)
+
+    def _approximate(self, queries: Vectors, k: int, allowed: Mask | None) -> tuple[Vectors, Rows]:
         found = min(k, len(self))
         selector = None
         if allowed is not None and self.settings.kind in REFINED:
@@ -102,21 +137,14 @@ class Index:
             library: Any = faiss  # its type stubs lack what its wrappers add
             bits = np.packbits(allowed[self.rows], bitorder="little")
             selector = library.IDSelectorBitmap(bits)
-        scores = np.full((len(queries), max(found, k)), -np.inf, np.float32)
-        rows = np.full(scores.shape, -1, np.int64)
-        if found and len(queries):
-            padded = np.pad(queries, ((0, 0), (0, self._index.d - self.width)))
-            some, places = self._index.search(
-                np.ascontiguousarray(padded), found, params=_effort(self.settings, selector)
-            )
-            good = places >= 0
-            if allowed is not None:
-                good &= allowed[self.rows[places]]
-            scores[:, :found] = np.where(good, some, -np.inf)
-            rows[:, :found] = np.where(good, self.rows[places], -1)
-        # faiss gives equal scores in any order
-        order = np.lexsort((rows, -scores), axis=1)[:, :k]
-        return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
+        padded = np.pad(queries, ((0, 0), (0, self._index.d - self.width)))
+        scores, places = self._index.search(
+            np.ascontiguousarray(padded), found, params=_effort(self.settings, selector)
+        )
+        good = places >= 0
+        if allowed is not None:
+            good &= allowed[self.rows[places]]
+        return np.where(good, scores, -np.inf), places
 
 
 def build(vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings) -> Index:
@@ -140,6 +168,8 @@ def build(vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings) 
     if kind in REFINED:  # codes of two numbers each
         vectors = np.pad(vectors, ((0, 0), (0, width % 2)))
     vectors = np.ascontiguousarray(vectors, np.float32)
+    if kind == "exact":
+        return Index(rows, width, checksum, settings, Exact(vectors))
     index = _empty(settings, count, vectors.shape[1])
     if not index.is_trained:
         index.train(vectors)
@@ -168,7 +198,7 @@ def _empty(settings: IndexSettings, count: int, width: int) -> Any:
             index = faiss.IndexHNSWFlat(width, settings.neighbours, metric)
             index.hnsw.efConstruction = settings.build_effort
         case _:
-            index = faiss.IndexFlatIP(width)
+            raise ValueError(f"{settings.kind} is no faiss index")
     return index
 
 

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
 
 from recsys import durable
 from recsys.errors import InputFault, MismatchFault
+from recsys.serving.exact import Exact
 from recsys.serving.index import METRIC, REFINED, Index, IndexSettings
 
 FILE, DESCRIPTION = "index.faiss", "index.json"
@@ -15,7 +17,11 @@ FILE, DESCRIPTION = "index.faiss", "index.json"
 
 def write(index: Index, folder: Path) -> None:
     """Writes the index into an existing folder, usually one that is being published."""
-    faiss.write_index(index._index, str(folder / FILE))
+    built = index._index
+    if isinstance(built, Exact):
+        built = faiss.IndexFlatIP(index.width)
+        built.add(index._index.vectors)
+    faiss.write_index(built, str(folder / FILE))
     np.save(folder / "rows.npy", index.rows, allow_pickle=False)
     description = {
         "metric": METRIC,
@@ -65,4 +71,9 @@ def read(folder: Path, checksum: str, mapped: bool = False) -> Index:
                 f"the index does not fit: {name}", value=f"{found} instead of {wanted}",
                 where=str(folder), fix="build it again for this model and catalogue",
             )  # fmt: skip
+    if settings.kind == "exact":
+        flat: Any = index
+        vectors = faiss.rev_swig_ptr(flat.get_xb(), index.ntotal * index.d)
+        read = Exact(vectors.reshape(index.ntotal, index.d).copy())
+        return Index(rows, described["width"], checksum, settings, read)
     return Index(rows, described["width"], checksum, settings, index)

@@ -87,14 +87,19 @@ def test_users_of_very_different_need_do_not_share_a_search(
     asked: list[tuple[int, int]] = []
     search = index.Index.search
 
-    def counting(self: index.Index, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        asked.append((len(queries), k))
-        return search(self, queries, k)
+    def counting(
+        self: index.Index, queries: np.ndarray, k: int, hidden: RowSets | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if hidden is None:
+            asked.append((len(queries), k))
+        return search(self, queries, k, hidden=hidden)
 
     monkeypatch.setattr(index.Index, "search", counting)
     vectors = np.random.default_rng(0).normal(size=(5000, 4)).astype(np.float32)
-    built = index.build(vectors, np.arange(5000), "x", IndexSettings())
+    settings = IndexSettings(kind="ivf", lists=1, probes=1)
+    built = index.build(vectors, np.arange(5000), "x", settings)
     seen = sets(*([[1]] * 50), list(range(4000)))
-    made = candidates.find(built, vectors[:51], seen, None, 10)
+    twin = candidates.exact_twin(vectors, built)
+    made = candidates.find(built, vectors[:51], seen, twin, 10)
     assert asked == [(64, 8 + 10), (64, 4096 + 10)]  # blocks are filled up, needs rounded up
     assert (made.rows >= 0).all()

@@ -1,0 +1,98 @@
+"""Exact search: all inner products in blocks, and of these the best, never sorting them in full.
+
+Picking is dearer than multiplying: so the best groups of items are picked first, by their maximum,
+and then the best of their members; the k best items lie in at most k groups. Used by the index.
+"""
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recsys.models.precision import quick_products
+
+Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+MEMBERS = 16  # of a group
+SCORES = 1 << 25  # scores held at a time, 128 MB
+QUERIES = 256  # of a block at most; always as many, for how a product rounds depends on its shape
+
+
+class Exact:
+    """All vectors, ready to be searched.
+
+    Args:
+        vectors: `[n, D]` finite.
+    """
+
+    def __init__(self, vectors: Vectors) -> None:
+        self.vectors = vectors
+        self._groups = max(1, -(-len(vectors) // MEMBERS))
+        missing = self._groups * MEMBERS - len(vectors)
+        self._table = torch.from_numpy(np.pad(vectors, ((0, missing), (0, 0)))).T
+        self._block = int(np.clip(SCORES // self._table.shape[1], 8, QUERIES))
+
+    def search(
+        self, queries: Vectors, k: int, allowed: Mask | None, hidden: tuple[Rows, Rows] | None
+    ) -> tuple[Vectors, Rows]:
+        """Scores `[q, k]` and places `[q, k]` of the k best, best first; -inf where there are none.
+
+        Args:
+            queries: `[q, D]`.
+            k: at most n.
+            allowed: bool `[n]`; None for all.
+            hidden: pairs of a query's number, ascending, and a place that it must not find.
+        """
+        found = [
+            self._of_block(queries, start, k, allowed, hidden)
+            for start in range(0, len(queries), self._block)
+        ]
+        scores = np.concatenate([block[0] for block in found])
+        return scores, np.concatenate([block[1] for block in found])
+
+    @torch.inference_mode()
+    def _of_block(
+        self,
+        queries: Vectors,
+        start: int,
+        k: int,
+        allowed: Mask | None,
+        hidden: tuple[Rows, Rows] | None,
+    ) -> tuple[Vectors, Rows]:
+        some = queries[start : start + self._block]
+        full = np.resize(some, (self._block, some.shape[1]))
+        with quick_products(products_are_float32()):
+            scores = torch.from_numpy(full) @ self._table
+        scores = scores[: len(some)]
+        scores[:, len(self.vectors) :] = -torch.inf
+        if allowed is not None:
+            scores[:, : len(allowed)][:, torch.from_numpy(~allowed)] = -torch.inf
+        if hidden is not None:
+            first, last = np.searchsorted(hidden[0], [start, start + len(some)])
+            owners, places = (torch.from_numpy(column[first:last]) for column in hidden)
+            scores[owners - start, places] = -torch.inf
+        best, at = _best(scores, k)
+        return best.numpy(), np.minimum(at.numpy(), len(self.vectors) - 1)
+
+
+def _best(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k largest of each row and where they stand."""
+    groups = scores.shape[1] // MEMBERS
+    if groups < 2 * k:
+        return scores.topk(k)
+    tops = scores.view(-1, MEMBERS, groups).amax(dim=1).topk(k, sorted=False).indices
+    members = (tops.unsqueeze(1) + groups * torch.arange(MEMBERS).unsqueeze(1)).flatten(1)
+    best, at = scores.gather(1, members).topk(k)
+    return best, members.gather(1, at)
+
+
+@functools.cache
+def products_are_float32() -> bool:
+    """Whether oneDNN multiplies in float32 on this processor when it may do less: it is tried."""
+    random = torch.Generator().manual_seed(0)
+    one, other = (torch.randn(64, 64, generator=random) for _ in range(2))
+    with quick_products():
+        error = (one @ other - one.double() @ other.double()).abs().max()
+    return bool(error < 1e-4)

@@ -1,0 +1,44 @@
+"""Exact search in groups: brute force, with what is hidden, and one query as one of many."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys.serving import exact
+from recsys.serving.exact import Exact
+
+
+def vectors(count: int, seed: int, width: int = 5) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 700), st.integers(1, 12), st.integers(0, 1000))
+def test_as_brute_force(count: int, k: int, seed: int) -> None:
+    items, queries = vectors(count, seed), vectors(7, seed + 1)
+    random = np.random.default_rng(seed)
+    allowed = random.random(count) < 0.8
+    owners = np.repeat(np.arange(7), 2)
+    hidden = (owners, random.integers(0, count, 14))
+    scores, places = Exact(items).search(queries, min(k, count), allowed, hidden)
+    wanted = queries.astype(np.float64) @ items.T.astype(np.float64)
+    wanted[:, ~allowed] = -np.inf
+    wanted[hidden] = -np.inf
+    best = -np.sort(-wanted, axis=1)[:, :k]
+    np.testing.assert_allclose(scores, best, rtol=1e-4, atol=1e-5)
+    found = np.isfinite(scores)
+    np.testing.assert_allclose(
+        np.take_along_axis(wanted, places, 1)[found], scores[found], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_query_finds_the_same_bits_whoever_else_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    items, queries = vectors(3000, 0, 33), vectors(70, 1, 33)
+    monkeypatch.setattr(exact, "QUERIES", 16)
+    search = Exact(items)
+    together = search.search(queries, 20, None, None)
+    for number in (0, 15, 16, 69):
+        alone = search.search(queries[number : number + 1], 20, None, None)
+        for one, other in zip(alone, together, strict=True):
+            assert (one[0] == other[number]).all()
