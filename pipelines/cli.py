@@ -5,15 +5,16 @@ import os
 import signal
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from typer.exceptions import TyperException
 
 from pipelines import runs
 from pipelines.commands import data, first_steps, learning, looking, nights, shared, space
-from recsys import __version__
+from recsys import __version__, progress
 from recsys.errors import Fault, escaped
+from recsys.progress import say
 from recsys.tracking import redacted
 
 COMMANDS = (first_steps, data, learning, nights, looking, space)  # as `--help` lists them
@@ -22,7 +23,14 @@ COMMANDS = (first_steps, data, learning, nights, looking, space)  # as `--help` 
 @shared.app.callback(invoke_without_command=True)
 def _options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    log: Annotated[
+        Literal["text", "json"],
+        typer.Option(
+            "--log", envvar="RECSYS_LOG", help="What stderr gets: lines, or a JSON object a line."
+        ),
+    ] = "text",
 ) -> None:
+    progress.write_json(log == "json")
     if version:
         print(__version__)
         raise typer.Exit
@@ -41,6 +49,7 @@ def main() -> None:
 def invoke(arguments: list[str]) -> int:
     """Runs one command line in this process and returns its exit code."""
     shared.current_run.clear()
+    progress.write_json(False)
     try:
         result = shared.app(arguments, standalone_mode=False)
         code = result if isinstance(result, int) else 0
@@ -55,18 +64,18 @@ def _told(error: BaseException) -> int:
     """Says on stderr what went wrong; returns the exit code."""
     match error:
         case Fault():
-            print(redacted(str(error)), file=sys.stderr)
+            say(redacted(str(error)), "error")
         case TyperException():
-            print(f"error: {escaped(error.format_message())}", file=sys.stderr)
+            say(f"error: {escaped(error.format_message())}", "error")
             return 2
         case SystemExit() | BrokenPipeError():
             return 0 if isinstance(error, BrokenPipeError) else runs.exit_code(error)
         case KeyboardInterrupt():
-            print("interrupted; run the same command again to go on", file=sys.stderr)
+            say("interrupted; run the same command again to go on", "error")
         case MemoryError() | OSError() if runs.exit_code(error) == 7:
             where = getattr(error, "filename", None)
-            print(f"error: out of resources: {error}\n  where: {where}", file=sys.stderr)
+            say(f"error: out of resources: {error}\n  where: {where}", "error")
         case _:
-            print(redacted(traceback.format_exc()), file=sys.stderr)
-            print("error: this is a bug in recsys; please report the lines above", file=sys.stderr)
+            say(redacted(traceback.format_exc()), "error")
+            say("error: this is a bug in recsys; please report the lines above", "error")
     return runs.exit_code(error)

@@ -13,7 +13,7 @@ from pipelines.settings import Settings
 from recsys import artefacts
 from recsys.errors import GateFault, InputFault
 from recsys.progress import say
-from recsys.serving import baseline, fallback, gates, release, report
+from recsys.serving import baseline, fallback, gates, night_history, release, report
 from recsys.serving.baseline import Baseline
 from recsys.serving.gates import Gate
 
@@ -86,8 +86,10 @@ def _publish(
         page = story.of_night(settings, night.found, night.model, plan.evaluation, lists.lists)
         page |= {"day": str(plan.day), "release": plan.name, "counts": counts}
         # the same inputs give the same page, so what differs by the clock stays in the manifest
-        shown = [gate for gate in table if gate.name != "list_seconds"]
-        html = report.render(page | {"gates": gates.rows(shown)})
+        shown = gates.rows([gate for gate in table if gate.name != "list_seconds"])
+        tonight = night_history.row(str(plan.day), counts, measures, shown)
+        history = night_history.with_tonight(before.manifest, tonight)
+        html = report.render(page | {"gates": shown, "history": history})
         (staged.folder / "report.html").write_text(html, encoding="utf-8")
         _require(run.folder(settings.root), staged.folder, table)
         staged.facts |= {
@@ -97,6 +99,7 @@ def _publish(
             "counts": counts,
             "index": index_facts(night.recommender),
             "gates": gates.rows(table),
+            "history": history,
             "lists_key": night_lists.key(settings, night),
             "measures": measures,
             "settings": settings.model_dump(mode="json", exclude={"work", "engine", "tracking"}),

@@ -5,7 +5,6 @@ import datetime
 import platform
 import resource
 import secrets
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,8 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pipelines import metrics
 from recsys import __version__, durable, tracking
 from recsys.errors import Fault
+from recsys.progress import say
 
 VERSIONS = ("torch", "torchrec", "transformers", "timm", "polars", "faiss-cpu", "mlflow", "av")
 
@@ -71,6 +72,8 @@ def recorded(root: Path, command: str, settings: dict[str, Any]) -> Iterator[Run
         record["peak_rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         with contextlib.suppress(OSError):
             durable.replace_json(folder / "run.json", record)
+            if command == "nightly":
+                metrics.write(root.parent, record)
 
 
 def exit_code(error: BaseException) -> int:
@@ -100,4 +103,5 @@ def _version(name: str) -> str | None:
 def last_line(code: int, run: str) -> None:
     """The closing line on stderr that a scheduler can read."""
     status = {0: "ok", 4: "refused", 130: "interrupted", 143: "interrupted"}.get(code, "failed")
-    print(f"status={status} exit={code} run={run or '-'}", file=sys.stderr, flush=True)
+    line = f"status={status} exit={code} run={run or '-'}"
+    say(line, "info" if code == 0 else "error", status=status, exit=code, run=run)

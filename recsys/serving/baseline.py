@@ -29,6 +29,7 @@ class Baseline:
         date: that the newest is for, YYYY-MM-DD.
         last: its numbers.
         median: of each number over all of them.
+        manifest: of the newest; empty where there is none.
     """
 
     names: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ class Baseline:
     date: str = ""
     last: Mapping[str, float] = field(default_factory=dict)
     median: Mapping[str, float] = field(default_factory=dict)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
 
     def days_before(self, day: datetime.date) -> int | None:
         """Days from the newest release to a later one; None where there is none."""
@@ -68,6 +70,7 @@ def find(root: Path, day: str, window: int) -> Baseline:
         manifest["date"],
         manifest.get("measures", {}),
         {name: statistics.median(values) for name, values in series.items()},
+        manifest,
     )
 
 

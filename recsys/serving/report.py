@@ -54,6 +54,19 @@ class GateRow(Section):
     beyond: float = Field(0.0, description="by how much the value lies outside of its limit")
 
 
+class NightRow(Section):
+    """One of the last nights."""
+
+    date: str = Field(description="the day that its lists were for, YYYY-MM-DD")
+    users: int | None = Field(None, description="users with a list")
+    users_popular: int | None = Field(None, description="of them with the popular list")
+    events: float | None = Field(None, description="events before the day")
+    coverage: float | None = Field(None, description="share of the offer that is in some list")
+    recall: float | None = Field(None, description="of the model's evaluation")
+    passed: int = Field(0, description="gates passed")
+    warned: int = Field(0, description="gates that warned")
+
+
 class Page(Section):
     """Everything on the page; whatever is left empty leaves its part out."""
 
@@ -70,6 +83,7 @@ class Page(Section):
     weights: dict[str, float] = Field({}, description="the reranker's weights by term")
     gates: tuple[GateRow, ...] = Field((), description="what was checked before publishing")
     examples: tuple[Example, ...] = Field((), description="a few users' lists")
+    history: tuple[NightRow, ...] = Field((), description="the last nights, oldest first")
     notice: str = Field("", description="what a reader must know before all else")
     show_ids: bool = Field(False, description="real user ids and histories in the examples")
 
@@ -101,6 +115,7 @@ def render(page: Page | Mapping[str, Any], limits: MediaLimits | None = None) ->
         segments=report_figures.segments(page.evaluation),
         staleness=report_curves.staleness(page.evaluation),
         trade_off=report_curves.trade_off(page.evaluation),
+        nights=report_curves.nights([night.model_dump() for night in page.history]),
         course=report_figures.course(page.course),
         **_gates(page.gates),
         coverage=_coverage(page.catalogue),

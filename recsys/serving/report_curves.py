@@ -4,6 +4,7 @@ Reads the `staleness` and `trade_off` parts of an evaluation's table.json, which
 they were asked for; called by `report`.
 """
 
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,11 @@ COLOURS = {
     "price_band": charts.VERMILION,
     "popularity": charts.GREY,
     "similarity alone": charts.SKY,
+}
+NIGHTLY = {
+    "users": ("users, of the most", charts.GREY),
+    "coverage": ("coverage", charts.GREEN),
+    "recall": ("recall", charts.BLUE),
 }
 Row = Mapping[str, Any]
 Point = tuple[str, float, list[float]]
@@ -47,6 +53,23 @@ def staleness(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     label = f"recall_at_{part['k']}"
     chart = line_charts.lines(drawn, "hours since the lists were made", label, ticks)
     return {"k": part["k"], "rows": rows, "chart": chart}
+
+
+def nights(rows: Sequence[Row]) -> dict[str, Any]:
+    """Users, coverage and recall by night; {} where there is only one to show."""
+    if len(rows) < 2:
+        return {}
+    last = datetime.date.fromisoformat(rows[-1]["date"])
+    days = [(datetime.date.fromisoformat(row["date"]) - last).days for row in rows]
+    most = max((row["users"] or 0 for row in rows), default=0) or 1
+    shares = [{**row, "users": row["users"] and row["users"] / most} for row in rows]
+    drawn = []
+    for name, (label, colour) in NIGHTLY.items():
+        known = [(day, row[name]) for day, row in zip(days, shares, strict=True) if row[name]]
+        if known:
+            xs, ys = zip(*known, strict=True)
+            drawn.append(Line(label, tuple(map(float, xs)), tuple(map(float, ys)), colour))
+    return {"chart": line_charts.lines(drawn, "days before", "share") if drawn else ""}
 
 
 def trade_off(evaluation: Mapping[str, Any]) -> dict[str, Any]:

@@ -199,6 +199,8 @@ def test_a_poisoned_night_is_stopped(
     row = next(row for row in record["gates"] if row["name"] == gate)
     assert (row["verdict"], row["beyond"] > 0) == ("fail", True)
     assert record["measures"]["users"] == TINY.users
+    told = (shop.folder / "work" / "metrics.prom").read_text().splitlines()
+    assert "recsys_night_exit_code 4" in told
     page = (record["folder"] / "report.html").read_text()
     assert "missed by" in page
     assert "gates failed" in page
@@ -212,6 +214,8 @@ def test_a_night_like_any_other_passes_and_knows_yesterday(shop: Shop) -> None:
     compared = {row["name"]: row["baseline"] for row in manifest["gates"] if row["baseline"]}
     assert {"catalogue_shrinks", "users", "coverage", "training_loss"} <= set(compared)
     assert manifest["measures"]["overlap_own_over_others"] > 1.2
+    assert [row["date"] for row in manifest["history"]] == [YESTERDAY, TODAY]
+    assert "Last nights" in (folder / "report.html").read_text()
     assert shop.night(TODAY) == 0
     assert shop.live() == (folder, manifest)  # it is there already
     artefacts.point(folder.parent, before.name)
