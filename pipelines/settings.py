@@ -19,6 +19,7 @@ from recsys.serving.gates import GateSettings
 from recsys.serving.recommend import ListSettings
 from recsys.settings import Section
 from recsys.tracking import TrackingSettings
+from recsys.training.pretraining import PretrainingSettings
 from recsys.training.settings import TrainingSettings
 
 
@@ -88,6 +89,9 @@ class Settings(Section):
     split: SplitSettings = Field(SplitSettings(), description="train, validation and test")
     features: FeatureSettings = Field(FeatureSettings(), description="encoders of each modality")
     model: ModelSettings = Field(ModelSettings(), description="the two towers")
+    pretrain: PretrainingSettings = Field(
+        PretrainingSettings(), description="what the item tower learns from the catalogue alone"
+    )
     train: TrainingSettings = Field(TrainingSettings(), description="how they are trained")
     lists: ListSettings = Field(ListSettings(), description="index, candidates, reranker")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="offline metrics")

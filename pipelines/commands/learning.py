@@ -1,4 +1,4 @@
-"""Commands that train, tune and judge: `train`, `tune`, `evaluate`, `doctor`."""
+"""Commands that train, tune and judge: `pretrain`, `train`, `tune`, `evaluate`, `doctor`."""
 
 from typing import Annotated
 
@@ -6,6 +6,19 @@ import typer
 
 from pipelines.commands import shared
 from pipelines.commands.shared import app
+
+
+@app.command(epilog="Example: `recsys pretrain --config configs/sample.toml`")
+def pretrain(
+    config: shared.Config = None,
+    overrides: shared.Overrides = None,
+    as_json: shared.Json = False,
+) -> None:
+    """Trains the item tower on the catalogue alone, self-supervised, and says what it learned."""
+    from pipelines import pretrain as stage
+
+    chosen = shared.settings(config, overrides)
+    shared.stage("pretrain", chosen, as_json, lambda run: stage.run(chosen, run))
 
 
 @app.command(epilog="Example: `recsys train --config configs/movielens.toml train.epochs=20`")

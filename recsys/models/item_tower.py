@@ -106,6 +106,17 @@ class ItemTower(nn.Module):
         vectors: Tensor = self.fusion(*self._tokens(features))
         return vectors
 
+    def views(self, features: ItemFeatures, keep: Tensor) -> Tensor:
+        """Vectors `[V, n, D]` of n items as V masks `keep [V, n, M]` bool show them.
+
+        Tokens are made once; nothing is dropped at random.
+        """
+        present = features.present & keep
+        stacked = self._all_tokens(features)
+        tokens = torch.where(present.unsqueeze(-1), stacked, self.absent.to(stacked.dtype))
+        vectors: Tensor = self.fusion(tokens.flatten(0, 1), present.flatten(0, 1))
+        return vectors.unflatten(0, keep.shape[:2])
+
     def modality_weights(self, features: ItemFeatures) -> Tensor | None:
         """How much each modality counts in each item, `[n, M]`; None for fusions without weights.
 
@@ -116,16 +127,19 @@ class ItemTower(nn.Module):
     def _tokens(self, features: ItemFeatures) -> tuple[Tensor, Tensor]:
         """Tokens `[n, M, D]`, learned vectors where nothing is present, and presence `[n, M]`."""
         present = self._kept(features.present) if self.training else features.present
-        rows = features.id_rows()
+        stacked = self._all_tokens(features)
+        return torch.where(present.unsqueeze(-1), stacked, self.absent.to(stacked.dtype)), present
+
+    def _all_tokens(self, features: ItemFeatures) -> Tensor:
+        """`[n, M, D]`; what stands for absent modalities means nothing."""
         tokens = [
             projection(features.values[name], features.present[:, number])
             for number, (name, projection) in enumerate(
                 zip(self.names, self.projections, strict=True)
             )
         ]
-        tokens.append(self.id_norm(self.id_embedding(rows)))
-        stacked = torch.stack(tokens, dim=1)
-        return torch.where(present.unsqueeze(-1), stacked, self.absent.to(stacked.dtype)), present
+        tokens.append(self.id_norm(self.id_embedding(features.id_rows())))
+        return torch.stack(tokens, dim=1)
 
     def _kept(self, present: Tensor) -> Tensor:
         """`present` with modalities dropped at random; an item never loses all it has."""

@@ -1,0 +1,149 @@
+"""`recsys pretrain`: an item tower that learned from the catalogue, for training and search."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from pipelines import encode, inputs
+from pipelines.inputs import Inputs
+from pipelines.runs import Run
+from pipelines.settings import Settings
+from recsys import artefacts, durable
+from recsys.data import histories as histories_module
+from recsys.data.splits import TRAIN
+from recsys.errors import MismatchFault
+from recsys.models import saved, two_tower
+from recsys.models.two_tower import TwoTower
+from recsys.progress import say
+from recsys.serving import co_consumption
+from recsys.settings import fingerprint
+from recsys.training import pretraining
+from recsys.training.pretraining import Judged, Material
+
+KIND, ROOT = "pretrained", "pretrained"
+EVERY = 200  # steps between two lines of progress
+
+
+def run(settings: Settings, run: Run) -> dict[str, Any]:
+    """Encodes what is missing, pretrains on the items that training knows, publishes.
+
+    Raises:
+        InputFault: no catalogue yet, too few items, a loss that is not finite.
+    """
+    found = inputs.load(settings)
+    with run.timed("encode"):
+        encode.fill(settings, found)
+    with run.timed("pretrain"):
+        model, figures, heads = fit(settings, found)
+    folder = _publish(settings, found, model, figures, heads)
+    run.facts["objectives"] = [asdict(figure) for figure in figures]
+    lines = [
+        f"{figure.name:10} {figure.before:8.3f} {figure.after:8.3f} {figure.chance:8.3f} "
+        f"{figure.answers:8,}"
+        for figure in figures
+    ]
+    head = f"{'objective':10} {'before':>8} {'after':>8} {'chance':>8} {'answers':>8}"
+    note = "share of right answers on held-out items"
+    return {
+        "text": "\n".join([note, head, *lines, f"pretrained: {folder}"]),
+        "pretrained": str(folder),
+        "objectives": run.facts["objectives"],
+    }
+
+
+def fit(
+    settings: Settings, found: Inputs
+) -> tuple[TwoTower, list[Judged], dict[str, torch.nn.Module]]:
+    """A model whose item tower is pretrained; its other weights are as drawn.
+
+    It learns from the content of the items that the training part knows, and from what was taken
+    together there; the windows that validate and test remain unseen.
+
+    Returns:
+        the model, each objective's figures, the objectives.
+    """
+    split = found.split(settings)
+    learned = found.histories(settings, split.frame.filter(split.frame["part"] == TRAIN))
+    known = histories_module.counts(learned, len(found.vocabulary)) > 0
+    attributes = encode.fit_attributes(settings, found, known)
+    features = encode.item_features(settings, found, (), attributes)
+    content = torch.from_numpy(known) & features.present.any(dim=1)
+    rows = content.nonzero().squeeze(1)
+    place = np.full(len(known), -1)
+    place[rows.numpy()] = np.arange(len(rows))
+    first, second = (place[side] for side in co_consumption.pairs(learned))
+    both = (first >= 0) & (second >= 0)
+    material = Material(
+        features.gather(rows), torch.from_numpy(first[both]), torch.from_numpy(second[both])
+    )
+    names = settings.event_names
+    model = two_tower.build(settings.model, material.items, names, settings.pretrain.seed)
+
+    def report(step: int, loss: float) -> None:
+        if (step + 1) % EVERY == 0:
+            say(f"step {step + 1} of {settings.pretrain.steps}: loss {loss:.4f}")
+
+    figures, heads = pretraining.fit(
+        model.item_tower, settings.model.width, material, settings.pretrain, settings.train, report
+    )
+    return model.eval(), figures, heads
+
+
+def load(settings: Settings) -> TwoTower:
+    """The live pretrained model.
+
+    Raises:
+        InputFault: there is none, or it is damaged.
+    """
+    folder, _ = artefacts.current(settings.root / ROOT, KIND)
+    return saved.read(folder).model
+
+
+def warm(settings: Settings, model: TwoTower) -> None:
+    """Puts the pretrained weights into a fresh model's item tower; its id table stays as it is.
+
+    Raises:
+        InputFault: nothing is pretrained yet.
+        MismatchFault: it was pretrained with other encoders or another item tower.
+    """
+    pretrained = load(settings)
+    wanted = (model.shape.modalities, model.settings.width, model.settings.items.fusion)
+    found = pretrained.shape.modalities, pretrained.settings.width, pretrained.settings.items.fusion
+    if wanted != found:
+        raise MismatchFault(
+            "the pretrained item tower is of another shape", value=f"{found} instead of {wanted}",
+            where=str(settings.root / ROOT), fix="run `recsys pretrain` with these settings",
+        )  # fmt: skip
+    weights = pretrained.item_tower.state_dict()
+    kept = {name: value for name, value in weights.items() if not name.startswith("id_")}
+    model.item_tower.load_state_dict(kept, strict=False)
+
+
+def _publish(
+    settings: Settings,
+    found: Inputs,
+    model: TwoTower,
+    figures: list[Judged],
+    heads: dict[str, torch.nn.Module],
+) -> Path:
+    root = settings.root / ROOT
+    parents = {"catalogue": found.catalogue.name, "interactions": found.interactions.name}
+    name = f"pretrained-{fingerprint(settings.pretrain)[:6]}-{fingerprint(settings.model)[:6]}"
+    name += f"-{found.interactions.name[-8:]}"
+    with artefacts.publishing(root, name, KIND, parents=parents) as staged:
+        saved.write(model, staged.folder, ())
+        save_file(
+            {
+                f"{objective}.{weight}": value.contiguous()
+                for objective, head in heads.items()
+                for weight, value in head.state_dict().items()
+            },
+            staged.folder / "objectives.safetensors",
+        )
+        told = {"objectives": [asdict(figure) for figure in figures]}
+        durable.write_json(staged.folder / "pretraining.json", told)
+    return root / name
