@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines import encode
+from pipelines import encode, pretrain
 from pipelines.inputs import Floats, Inputs
 from pipelines.settings import Settings
 from recsys.data import histories as histories_module
@@ -141,6 +141,8 @@ def fit(
     """
     features, asked = lesson.data.features, lesson.asked
     model = two_tower.build(settings.model, features, settings.event_names, settings.train.seed)
+    if settings.pretrain.warm_start:
+        pretrain.warm(settings, model)
 
     def validate(candidate: TwoTower) -> float:
         recommender = recommend.prepare(

@@ -103,6 +103,12 @@ def load(settings: Settings) -> TwoTower:
     return saved.read(folder).model
 
 
+def live(settings: Settings) -> str:
+    """Name and content of the live pretrained model; faults as by `load`."""
+    folder, manifest = artefacts.current(settings.root / ROOT, KIND)
+    return f"{folder.name} {manifest['content']}"
+
+
 def warm(settings: Settings, model: TwoTower) -> None:
     """Puts the pretrained weights into a fresh model's item tower; its id table stays as it is.
 

@@ -79,6 +79,19 @@ class ExploreSettings(Section):
     )
 
 
+class AnnotationSettings(Section):
+    """What `annotate` predicts and finds."""
+
+    columns: tuple[str, ...] = Field(
+        ("category",), description="columns of the catalogue with labels, one or a list an item"
+    )
+    least_items: int = Field(10, ge=2, description="labels that fewer items have are left out")
+    held_out: float = Field(0.2, gt=0, lt=1, description="share of items that heads are judged on")
+    clusters: int = Field(0, ge=0, description="clusters; 0 takes the root of half the items")
+    duplicates: float = Field(0.98, gt=0, le=1, description="cosine from which items are one")
+    seed: int = Field(0, ge=0, description="of what is held out, and of the clusters")
+
+
 class Settings(Section):
     """Everything; a TOML file says only what differs from the defaults."""
 
@@ -96,6 +109,7 @@ class Settings(Section):
     lists: ListSettings = Field(ListSettings(), description="index, candidates, reranker")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="offline metrics")
     champion: ChampionSettings = Field(ChampionSettings(), description="when a model goes live")
+    annotate: AnnotationSettings = Field(AnnotationSettings(), description="labels and clusters")
     nightly: NightlySettings = Field(NightlySettings(), description="what is published")
     gates: GateSettings = Field(GateSettings(), description="what a night has to pass")
     explore: ExploreSettings = Field(ExploreSettings(), description="the local web page")

@@ -109,15 +109,21 @@ def open_space(settings: Settings, view: View = "both", measure: Measure = "cosi
 
 def seen_as(features: ItemFeatures, view: View) -> ItemFeatures:
     """`features` with what a view does not read hidden."""
-    present = features.present.clone()
     match view:
         case "content":
-            present[:, -1] = False
+            return only(features, features.names)
         case "collaborative":
-            present[:, :-1] = False
+            return only(features, ("id",))
         case "both":
             return features
-    return ItemFeatures(features.names, features.values, present, features.table_rows)
+
+
+def only(features: ItemFeatures, names: tuple[str, ...]) -> ItemFeatures:
+    """`features` of which only the modalities `names` show; `id` is one of them."""
+    keep = torch.tensor([name in names for name in (*features.names, "id")])
+    return ItemFeatures(
+        features.names, features.values, features.present & keep, features.table_rows
+    )
 
 
 @torch.inference_mode()

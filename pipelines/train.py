@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines import champion, encode, inputs, trained
+from pipelines import champion, encode, inputs, pretrain, trained
 from pipelines.champion import Verdict
 from pipelines.inputs import Inputs
 from pipelines.lessons import (
@@ -161,6 +161,10 @@ def _publish(
     """Publishes the model under a name that its inputs and settings fix."""
     root = settings.root / ROOT
     parents = {"catalogue": found.catalogue.name, "interactions": found.interactions.name}
+    sections = [settings.features, settings.split, settings.lists]
+    if settings.pretrain.warm_start:
+        parents["pretrained"] = pretrain.live(settings)
+        sections.append(settings.pretrain)
     course = {
         "losses": result.losses,
         "epochs": [{"loss": epoch.loss, "validation": epoch.metric} for epoch in result.epochs],
@@ -170,7 +174,7 @@ def _publish(
         "newest_seconds": found.newest_seconds(),
         "split": settings.split.model_dump(),
     }
-    others = "".join(map(fingerprint, (settings.features, settings.split, settings.lists)))
+    others = "".join(map(fingerprint, sections))
     name = f"model-{fingerprint(settings.train)[:6]}-{fingerprint(settings.model)[:6]}"
     name += f"-{hashlib.sha256(others.encode()).hexdigest()[:6]}-{found.interactions.name[-8:]}"
     with artefacts.publishing(root, name, KIND, parents=parents, current=False) as staged:

@@ -1,4 +1,4 @@
-"""Commands that ask the item space: `search`, `similar`."""
+"""Commands that ask the item space: `search`, `similar`, `annotate`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -85,6 +85,19 @@ def similar(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
         return
     likeness = stage.Likeness(by or "cosine", view or "both")
     shared.show(as_json, stage.similar(chosen, item, likeness, k or 10, filters))
+
+
+@app.command(epilog="Example: `recsys annotate --config configs/sample.toml`")
+def annotate(
+    config: shared.Config = None,
+    overrides: shared.Overrides = None,
+    as_json: shared.Json = False,
+) -> None:
+    """Predicts labels from the vectors and judges that; clusters, near duplicates, trends."""
+    from pipelines import annotate as stage
+
+    chosen = shared.settings(config, overrides)
+    shared.stage("annotate", chosen, as_json, lambda run: stage.run(chosen, run))
 
 
 def _filters(

@@ -115,7 +115,7 @@ class ItemTower(nn.Module):
         stacked = self._all_tokens(features)
         tokens = torch.where(present.unsqueeze(-1), stacked, self.absent.to(stacked.dtype))
         vectors: Tensor = self.fusion(tokens.flatten(0, 1), present.flatten(0, 1))
-        return vectors.unflatten(0, keep.shape[:2])
+        return vectors.view(*keep.shape[:2], -1)
 
     def modality_weights(self, features: ItemFeatures) -> Tensor | None:
         """How much each modality counts in each item, `[n, M]`; None for fusions without weights.

@@ -177,6 +177,22 @@ def build(vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings) 
     return Index(rows, width, checksum, settings, index)
 
 
+def clustered(vectors: Vectors, count: int, seed: int) -> tuple[Rows, Vectors]:
+    """Spherical k-means: the cluster of each vector `[n]` and unit centres `[count, D]`.
+
+    Args:
+        vectors: `[n, D]`, of length 1.
+        count: of clusters, at most n.
+        seed: of the first centres.
+    """
+    library: Any = faiss  # its type stubs lack what its wrappers add
+    options = {"niter": 25, "seed": seed, "spherical": True, "min_points_per_centroid": 1}
+    made = library.Kmeans(vectors.shape[1], count, **options)
+    made.train(np.ascontiguousarray(vectors, np.float32))
+    _, nearest = made.index.search(np.ascontiguousarray(vectors, np.float32), 1)
+    return nearest[:, 0], made.centroids
+
+
 def _empty(settings: IndexSettings, count: int, width: int) -> Any:
     """An index without vectors, for `count` of them."""
     metric = faiss.METRIC_INNER_PRODUCT

@@ -78,10 +78,12 @@ def views(tower: ItemTower, batch: Batch) -> Views:
     one = torch.eye(count, count + 1, dtype=torch.bool, device=present.device).unsqueeze(1)
     keep = torch.cat([one & every, ~one & every, _part(items.present)[None], every[None]])
     seen = functional.normalize(tower.views(items, keep).float(), dim=-1)
-    pairs = [
-        functional.normalize(tower.views(side, torch.ones_like(side.present)[None])[0], dim=-1)
-        for side in (batch.first, batch.second)
-    ]
+    pairs = [seen[0, :0]] * 2
+    if len(batch.first):
+        pairs = [
+            functional.normalize(tower.views(side, torch.ones_like(side.present)[None])[0], dim=-1)
+            for side in (batch.first, batch.second)
+        ]
     return Views(
         present, _standardised(tower, items), seen[:count], seen[count : 2 * count],
         seen[2 * count], seen[2 * count + 1], pairs[0].float(), pairs[1].float(),

@@ -17,14 +17,14 @@ from recsys.training.contrast import InfoNce, Outcome, Views, nothing, total
 class ObjectiveWeights(Section):
     """How much each objective counts in the loss; 0 leaves it out."""
 
-    align: float = Field(1.0, ge=0, description="the same item's modalities find each other")
-    match: float = Field(0.3, ge=0, description="do two modalities belong together? hard negatives")
-    masked: float = Field(0.3, ge=0, description="the hidden modality among those of the batch")
+    align: float = Field(0.1, ge=0, description="the same item's modalities find each other")
+    match: float = Field(0.1, ge=0, description="do two modalities belong together? hard negatives")
+    masked: float = Field(0.1, ge=0, description="the hidden modality among those of the batch")
     generate: float = Field(0.3, ge=0, description="the hidden modality's vector, reconstructed")
     critic: float = Field(
         0.0, ge=0, description="generate: how much it must deceive a critic (adversarial)"
     )
-    identity: float = Field(1.0, ge=0, description="some modalities of an item find the whole item")
+    identity: float = Field(0.3, ge=0, description="some modalities of an item find the whole item")
     together: float = Field(1.0, ge=0, description="items taken together find each other")
 
 

@@ -28,7 +28,7 @@ class PretrainingSettings(Section):
     warm_start: bool = Field(
         False, description="whether `train` begins from the live pretrained model"
     )
-    steps: int = Field(1500, ge=1, description="batches")
+    steps: int = Field(400, ge=1, description="batches")
     batch: int = Field(256, ge=8, description="items, and pairs of items, of a batch")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="AdamW's, falling as a cosine")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's, of matrices and vectors alike")

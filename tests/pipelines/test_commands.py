@@ -85,7 +85,8 @@ def test_a_dry_run_publishes_nothing(settings: list[str]) -> None:
     [["check"], ["encode"], ["evaluate", "--without", "image"], ["status"], ["show-user", "u00030"],
      ["similar", "i00001"], ["similar", "i00001", "--by", "euclidean"],
      ["similar", "i00001", "--by", "co-consumption", "--view", "collaborative"],
-     ["search", "--text", "a lighthouse"], ["train", "train.epochs=1"]],
+     ["search", "--text", "a lighthouse"], ["annotate", "annotate.least_items=5"],
+     ["pretrain", "pretrain.steps=3", "pretrain.batch=32"], ["train", "train.epochs=1"]],
     ids=lambda command: "-".join(command[:2]),
 )  # fmt: skip
 def test_commands_end_well_and_speak_json(
@@ -111,6 +112,18 @@ def test_search_finds_what_passes_by_text_photo_and_both(
             assert row["price"] <= 30
             assert row["available"]
             assert sum(row["weights"].values()) == pytest.approx(1)
+
+
+def test_training_begins_where_pretraining_ended(settings: list[str], tmp_path: Path) -> None:
+    warm = [f"work={tmp_path}/work", *settings[1:], "pretrain.warm_start=true", "train.epochs=1"]
+    assert cli.invoke(["ingest", *warm]) == 0
+    assert cli.invoke(["train", *warm]) == 3  # nothing is pretrained yet
+    assert cli.invoke(["pretrain", "pretrain.steps=2", "pretrain.batch=32", *warm]) == 0
+    assert cli.invoke(["train", *warm, "model.width=8"]) == 6
+    assert cli.invoke(["train", *warm]) == 0
+    name = (tmp_path / "work" / "models" / "CURRENT").read_text().strip()
+    manifest = json.loads((tmp_path / "work" / "models" / name / "manifest.json").read_text())
+    assert manifest["parents"]["pretrained"].startswith("pretrained-")
 
 
 def test_ablation_and_the_lists_that_caught_up(

@@ -1,0 +1,112 @@
+"""What pretraining is worth on the sample shop: search across modalities, and brand-new items.
+
+    python benchmarks/pretraining.py --config configs/sample.toml [section.key=value ...]
+
+A query is one modality of an item; right are the other items that share what it shows: theme and
+kind (text), theme alone, colour and pattern (photo), motion (clip). Items are what content makes of
+them, without their ids. With --towers both towers are trained from nothing and from the pretrained,
+and judged on test items without training events. Results in `README.md` here.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from pipelines import inputs, lessons, pretrain, space
+from pipelines.settings import Settings
+from recsys.data.splits import TEST
+from recsys.data.synthetic import ShopSettings, plant
+from recsys.evaluation.metrics import match, recall_at_k
+from recsys.evaluation.significance import paired_difference
+from recsys.models import two_tower
+from recsys.models.item_features import ItemFeatures
+from recsys.models.two_tower import TwoTower
+from recsys.serving import recommend, vectors
+from recsys.settings import load
+
+K = 10
+
+
+def main() -> None:
+    """Prints both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", type=Path, default=Path("configs/sample.toml"))
+    parser.add_argument("--towers", action="store_true", help="train both towers, too: minutes")
+    parser.add_argument("overrides", nargs="*")
+    chosen = parser.parse_args()
+    settings = load(Settings, chosen.config, chosen.overrides)
+    found = inputs.load(settings)
+    split = found.split(settings)
+    lesson = lessons.prepare(settings, found, split)
+    features = lesson.data.features
+    print("| item tower | query | precision_at_10 | recall_at_10 | chance of one |")
+    print("| --- | --- | --- | --- | --- |")
+    untrained = two_tower.build(settings.model, features, settings.event_names, 0).eval()
+    across("untrained", untrained, features)
+    model, figures, _ = pretrain.fit(settings, found)
+    across("pretrained", model, features)
+    print("\n| objective | right before | right after | chance | answers |")
+    print("| --- | --- | --- | --- | --- |")
+    for one in figures:
+        print(f"| {one.name} | {one.before:.3f} | {one.after:.3f} | {one.chance:.3f} "
+              f"| {one.answers} |")  # fmt: skip
+    if not chosen.towers:
+        return
+    asked = lessons.question(settings, found, split, TEST)
+    shop = found.shop(split.window(TEST).history, asked.at_seconds, today=False)
+    known = np.isin(found.vocabulary.ids, lesson.names)
+    recalls: dict[str, dict[str, np.ndarray]] = {"all items": {}, "new items": {}}
+    for name, warm in (("from nothing", False), ("pretrained", True)):
+        towers = trained(settings, lesson, model if warm else None)
+        across(f"trained {name}", towers, features)
+        maker = recommend.prepare(towers, features, shop, asked.at_seconds, settings.lists)
+        rows = maker.candidates(asked.known, moments=asked.moments).rows
+        recalls["all items"][name] = recall_at_k(match(rows, asked.relevant), K)
+        recalls["new items"][name] = recall_at_k(match(rows, asked.relevant.restrict(~known)), K)
+    print("\n| two towers alone, test window | from nothing | pretrained | paired gain |")
+    print("| --- | --- | --- | --- |")
+    for what, by in recalls.items():
+        cold, warm = by["from nothing"], by["pretrained"]
+        gain = paired_difference(warm, cold, np.random.default_rng(0))
+        print(f"| recall_at_10, {what} | {np.nanmean(cold):.4f} | {np.nanmean(warm):.4f} | "
+              f"{gain.mean:+.4f} [{gain.low:+.4f} {gain.high:+.4f}] |", flush=True)  # fmt: skip
+
+
+def trained(settings: Settings, lesson: lessons.Lesson, begin: TwoTower | None) -> TwoTower:
+    """Towers trained on the lesson, from the item tower of `begin` where there is one."""
+    if begin is not None:
+        chosen = settings.pretrain.model_copy(update={"warm_start": True})
+        settings = settings.model_copy(update={"pretrain": chosen})
+        kept = pretrain.load
+        pretrain.load = lambda _: begin
+    model, _ = lessons.fit(settings, lesson, None, lambda *_: None)
+    if begin is not None:
+        pretrain.load = kept
+    return model.cpu().eval()
+
+
+def across(name: str, model: TwoTower, features: ItemFeatures) -> None:
+    """A row for each kind of query."""
+    truth = plant(ShopSettings())
+    shown = {
+        "text: theme and kind": ("text", truth.theme * 100 + truth.category),
+        "text: theme": ("text", truth.theme),
+        "photo: colour and pattern": ("image", truth.hue * 100 + truth.pattern),
+        "clip: motion": ("video", truth.motion),
+    }
+    items = vectors.of_items(model, space.only(features, features.names))
+    for title, (modality, value) in shown.items():
+        has = features.present[:, features.names.index(modality)].numpy()
+        scores = vectors.of_items(model, space.only(features, (modality,))) @ items.T
+        np.fill_diagonal(scores, -np.inf)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :K]
+        hits = (value[best] == value[:, None])[has].sum(axis=1)
+        alike = (np.bincount(value)[value] - 1)[has]
+        recall, chance = np.mean(hits / alike), np.mean(alike) / (len(value) - 1)
+        told = f"{np.mean(hits / K):.3f} | {recall:.4f} | {chance:.3f}"
+        print(f"| {name} | {title} | {told} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
