@@ -31,7 +31,7 @@ class Range(NamedTuple):
 LAYERS = ("model.users.kind", "transformer")
 SPACE = {
     "train.optimizer.learning_rate": Range(FloatDistribution(3e-4, 1e-2, log=True)),
-    "train.optimizer.table_learning_rate": Range(FloatDistribution(0.01, 0.2, log=True)),
+    "train.optimizer.table_learning_rate": Range(FloatDistribution(3e-3, 0.1, log=True)),
     "model.width": Range(CategoricalDistribution((32, 64, 128))),
     "model.users.blocks": Range(IntDistribution(1, 3), LAYERS),
     "model.users.dropout": Range(FloatDistribution(0.0, 0.5)),

@@ -31,7 +31,7 @@ class OptimizerSettings(Section):
         description="optimiser of the id table; Adagrad keeps one number a row, Adam two a weight",
     )
     table_learning_rate: float = Field(
-        default=0.05, gt=0, le=10, description="peak learning rate of the id table"
+        default=0.0125, gt=0, le=10, description="peak learning rate of the id table"
     )
     clip_norm: float = Field(
         default=1.0, gt=0, description="largest norm of the gradient of all weights together"
