@@ -165,7 +165,8 @@ def plan(sweep: Sweep, mode: str, trials: int, seconds: float) -> Iterator[Fault
     assert sweep.traced("-o", str(log), "-e", f"trace={','.join(CALLS[mode])}") == 0
     counts: collections.Counter[tuple[str, str]] = collections.Counter()
     for line in log.read_text(errors="replace").splitlines():
-        if found := re.match(r"(\d+) +(\w+)\(", line):
+        found = re.match(r"(\d+) +(\w+)\(", line)
+        if found and found[2] in CALLS[mode]:  # strace also prints calls that it does not know
             counts[found[2], found[1]] += 1
     most = {name: max(n for (call, _), n in counts.items() if call == name) for name, _ in counts}
     points = [(name, k) for name in sorted(most) for k in range(1, most[name] + 1)]
