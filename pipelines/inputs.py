@@ -14,11 +14,13 @@ from recsys.data import buckets, catalogue, histories, splits
 from recsys.data.histories import Histories
 from recsys.data.splits import Split
 from recsys.errors import InputFault, UsageFault
+from recsys.progress import say
 from recsys.serving import categories, newcomers
 from recsys.serving.newcomers import NewcomerSettings
 from recsys.serving.recommend import Shop
 from recsys.vocabulary import Vocabulary
 
+USUAL_DAYS, LEAST_OF_A_DAY, LONGEST_GAP_DAYS = 28, 0.01, 366
 BOTH = frozenset({"user_id", "item_id"})
 Floats = npt.NDArray[np.float64]
 
@@ -71,6 +73,29 @@ class Inputs:
         if not isinstance(newest, int):
             raise InputFault("the log holds no events", where="interactions", fix="ingest a log")
         return newest
+
+    def next_day(self) -> datetime.date:
+        """The day after the newest one that has events worth the name.
+
+        A producer's clock that runs hours ahead must not move the night: a last day with less than
+        a hundredth of what days usually have does not count, and whoever watches is told.
+
+        Raises:
+            InputFault: there is no event.
+        """
+        self.newest_seconds()
+        dates = self.log["timestamp"].dt.date()
+        counts = dates.value_counts(sort=False).sort("timestamp").tail(USUAL_DAYS)
+        most = counts["count"].median()
+        usual = most if isinstance(most, float) else 0.0
+        whole = counts.filter(pl.col("count") >= LEAST_OF_A_DAY * usual)["timestamp"].to_list()
+        newest: datetime.date = counts["timestamp"].to_list()[-1]
+        if whole[-1] != newest:
+            say(
+                f"warning: after {whole[-1]} there are only a few events, the last on {newest}: a "
+                "clock that runs ahead? They wait for their day; --date names another"
+            )
+        return whole[-1] + datetime.timedelta(days=1)
 
     def before(self, at_seconds: int) -> pl.DataFrame:
         """The log before a moment."""
@@ -158,7 +183,7 @@ def moment(date: str, newest_seconds: int) -> tuple[datetime.date, int]:
     event, never today: the same inputs give the same lists.
 
     Raises:
-        UsageFault: no such date; or the day lies before the log or far after it.
+        UsageFault: no such date; or the day lies more than a year after the log.
     """
     newest = datetime.datetime.fromtimestamp(newest_seconds, datetime.UTC).date()
     try:
@@ -167,6 +192,11 @@ def moment(date: str, newest_seconds: int) -> tuple[datetime.date, int]:
         raise UsageFault(
             "not a date", value=date, where="--date", fix="write YYYY-MM-DD, as 2026-10-30"
         ) from None
+    if (day - newest).days > LONGEST_GAP_DAYS:
+        raise UsageFault(
+            "the day lies more than a year after the log", value=str(day), where="--date",
+            fix=f"the newest event is of {newest}: name a day that the log reaches to",
+        )  # fmt: skip
     return day, int(
         datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC).timestamp()
     )

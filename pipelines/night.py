@@ -16,6 +16,7 @@ from pipelines.settings import Settings
 from pipelines.train import Model
 from recsys import artefacts
 from recsys.data.histories import Histories
+from recsys.errors import UsageFault
 from recsys.models.item_features import ItemFeatures
 from recsys.progress import say
 from recsys.serving import recommend
@@ -79,7 +80,11 @@ def planned(settings: Settings, run: Run, date: str) -> Plan:
     if table is None:
         evaluate.run(settings, run, Ablation())
         table = evaluate.latest(settings, model)
-    day, at_seconds = inputs.moment(date, found.newest_seconds())
+    day, at_seconds = inputs.moment(date or str(found.next_day()), found.newest_seconds())
+    if found.before(at_seconds).is_empty():
+        raise UsageFault(
+            "the day lies before the log", value=date, where="--date", fix="name a later day"
+        )
     standing = basis.of_day(settings, found, model, str(day), at_seconds)
     parents = {
         "basis": str(standing),
