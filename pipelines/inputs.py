@@ -89,13 +89,14 @@ class Inputs:
         most = counts["count"].median()
         usual = most if isinstance(most, float) else 0.0
         whole = counts.filter(pl.col("count") >= LEAST_OF_A_DAY * usual)["timestamp"].to_list()
+        last: datetime.date = whole[-1]
         newest: datetime.date = counts["timestamp"].to_list()[-1]
-        if whole[-1] != newest:
+        if last != newest:
             say(
-                f"warning: after {whole[-1]} there are only a few events, the last on {newest}: a "
+                f"warning: after {last} there are only a few events, the last on {newest}: a "
                 "clock that runs ahead? They wait for their day; --date names another"
             )
-        return whole[-1] + datetime.timedelta(days=1)
+        return last + datetime.timedelta(days=1)
 
     def before(self, at_seconds: int) -> pl.DataFrame:
         """The log before a moment."""
