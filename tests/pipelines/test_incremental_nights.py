@@ -137,3 +137,30 @@ def test_incremental_nights_are_full_nights(sold: Shop, tmp_path: Path, nights: 
     assert kept > 80 * nights
     lists = release.read_lists(artefacts.current(tmp_path / "work/releases", release.KIND)[0])
     assert "u00007" not in lists["user_id"]
+
+
+def test_a_day_goes_on_from_the_day_before(
+    sold: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(sold.folder, tmp_path, dirs_exist_ok=True)
+    shop = dataclasses.replace(sold, folder=tmp_path)
+    bases = tmp_path / "work" / "bases"
+    cold = artefacts.versions(bases)
+    made = []
+    for number in (10, 9):
+        yesterday = END - datetime.timedelta(days=number)
+        shop.arrive(str(yesterday), shop.days[str(yesterday)])
+        date = str(yesterday + datetime.timedelta(days=1))
+        shop.night("work", date, "nightly.warm_start=true")
+        (name,) = {*artefacts.versions(bases)} - {*cold, *made}
+        made.append(name)
+    first, second = (artefacts.read(bases / name, "basis") for name in made)
+    assert "after" not in first["parents"]  # the bases of cold nights are another line
+    assert second["parents"]["after"] == made[0]
+    # a damaged basis is made again, from the same day before, to the same bytes
+    weights = bases / made[1] / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    capsys.readouterr()
+    shop.night("work", date, "nightly.warm_start=true", "nightly.k=6")
+    assert f"{made[1]} is made again" in capsys.readouterr().err
+    assert artefacts.read(bases / made[1], "basis")["content"] == second["content"]
