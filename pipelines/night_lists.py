@@ -19,6 +19,7 @@ from pipelines.night import Night
 from pipelines.settings import Settings
 from recsys import __version__, artefacts
 from recsys.data import buckets
+from recsys.data import histories as histories_module
 from recsys.engine import map_buckets
 from recsys.errors import InputFault
 from recsys.serving import fallback, release, similar
@@ -111,17 +112,19 @@ def made(settings: Settings, night: Night, before: Earlier | None) -> Lists:
 
 def _of_known(settings: Settings, night: Night, frames: list[pl.DataFrame]) -> pl.DataFrame:
     """Lists of users with events, bucket by bucket."""
-    names, ids = night.recommender.names, night.found.vocabulary.ids
+    # the whole log stays here: a task may run on another machine
+    recommender, vocabulary, k = night.recommender, night.found.vocabulary, settings.nightly.k
+    events = settings.event_names
 
-    def of_bucket(bucket: int) -> pl.DataFrame:
-        histories = night.found.histories(settings, frames[bucket])
-        ranked = night.recommender.lists(histories, settings.nightly.k)
+    def of_bucket(frame: pl.DataFrame) -> pl.DataFrame:
+        histories = histories_module.build(frame, vocabulary, events)
+        ranked = recommender.lists(histories, k)
         known = np.diff(histories.offsets) > 0
         rows = np.where(known[:, None], ranked.rows, -1)
         ranked = type(ranked)(rows, ranked.scores, ranked.terms)
-        return release.list_frame(histories.user_ids, ranked, names, ids)
+        return release.list_frame(histories.user_ids, ranked, recommender.names, vocabulary.ids)
 
-    return pl.concat(map_buckets(of_bucket, range(len(frames)), settings.engine))
+    return pl.concat(map_buckets(of_bucket, frames, settings.engine))
 
 
 def _of_newcomers(settings: Settings, night: Night) -> pl.DataFrame:

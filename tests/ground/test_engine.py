@@ -1,9 +1,66 @@
-"""map_buckets: the same result whatever the number of threads."""
+"""map_buckets: the same result in turn, in threads and on Ray, also after a node is killed."""
+
+import importlib.util
+import os
+import time
+from pathlib import Path
+
+import pytest
 
 from recsys.engine import EngineSettings, map_buckets
+from recsys.errors import InputFault, UsageFault
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
 
 
 def test_threads_change_nothing() -> None:
     buckets = [3, 1, 2]
     for threads in (1, 2):
         assert map_buckets(lambda b: b * b, buckets, EngineSettings(threads=threads)) == [9, 1, 4]
+
+
+def test_without_ray_the_fault_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(UsageFault, match="not installed"):
+        map_buckets(lambda b: b, [1], EngineSettings(kind="ray"))
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_killed_node_changes_nothing_but_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    begun = str(tmp_path)
+
+    def slow_square(part: int) -> int:
+        Path(begun, f"{part}-{os.getpid()}").touch()
+        time.sleep(1.0)
+        return part * part
+
+    def refused(part: int) -> int:
+        raise InputFault("no such part", value=part)
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        other = cluster.add_node(num_cpus=1)
+        settings = EngineSettings(kind="ray", address=cluster.address)
+        from threading import Timer
+
+        def kill() -> None:
+            while len(list(tmp_path.iterdir())) < 2:  # both nodes are at work
+                time.sleep(0.05)
+            cluster.remove_node(other, allow_graceful=False)
+
+        timer = Timer(0.0, kill)
+        timer.start()
+        assert map_buckets(slow_square, range(6), settings) == [0, 1, 4, 9, 16, 25]
+        timer.join()
+        assert len(list(tmp_path.iterdir())) >= 6
+        with pytest.raises(InputFault, match="no such part"):
+            map_buckets(refused, [1], settings)
+    finally:
+        cluster.shutdown()
