@@ -57,7 +57,8 @@ def run(
             raise
         _prune(root, settings.nightly.keep)
         basis.prune(settings)
-        return result
+    run.tell_speeds(night.past["user_id"].n_unique())
+    return result
 
 
 def _lists(settings: Settings, run: Run, night: Night, anew: bool) -> Lists:

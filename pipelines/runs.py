@@ -35,9 +35,18 @@ class Run:
     def timed(self, stage: str) -> Iterator[None]:
         """Records which stage is running, and its seconds by a clock that never jumps."""
         self.facts["stage"] = stage
-        begin = time.monotonic()
+        begin, spent = time.monotonic(), time.process_time()
         yield
         self.facts.setdefault("seconds", {})[stage] = round(time.monotonic() - begin, 2)
+        self.facts.setdefault("cpu_seconds", {})[stage] = round(time.process_time() - spent, 2)
+
+    def tell_speeds(self, users: int) -> None:
+        """Says and records how many users a second each stage so far did."""
+        seconds = self.facts.get("seconds", {})
+        speeds = {stage: round(users / max(spent, 0.01), 1) for stage, spent in seconds.items()}
+        self.facts["users_per_second"] = speeds
+        told = ", ".join(f"{stage} {speed:,.0f}" for stage, speed in speeds.items())
+        say(f"users a second: {told}")
 
 
 @contextlib.contextmanager
