@@ -1,5 +1,6 @@
 """Running one function over the user buckets: in turn, in threads, or as tasks on a Ray cluster."""
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
@@ -66,14 +67,16 @@ def _on_ray(function: Callable[[P], R], parts: Sequence[P], settings: EngineSett
     started = not ray.is_initialized()
     try:
         if started:
-            ray.init(address=settings.address or None, log_to_driver=False, logging_level="ERROR")
+            ray.init(
+                address=settings.address or None, log_to_driver=False, logging_level=logging.ERROR
+            )
     except (ConnectionError, ValueError) as error:
         raise UsageFault(
             f"there is no Ray cluster: {str(error).splitlines()[0]}", value=settings.address,
             where="engine.address", fix="start one with `ray start --head`, or leave it empty",
         ) from None  # fmt: skip
     try:
-        task = ray.remote(max_retries=settings.retries, num_cpus=1)(_called)
+        task: Any = ray.remote(max_retries=settings.retries, num_cpus=1)(_called)
         shared = ray.put(function)
         waiting = [task.remote(shared, part) for part in parts]
         done: list[R] = ray.get(waiting)
