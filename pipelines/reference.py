@@ -9,6 +9,8 @@ from recsys.errors import UsageFault, near
 from recsys.reference import Entry
 from recsys.serving.gates import GateSettings
 
+HERE = Path(__file__).parent
+CONFIGS = (HERE / "configs", HERE.parent / "configs")  # in a wheel, in a checkout
 HEAD = """\
 # Settings of recsys. What stands behind a # is as it comes: take the # away to change it.
 # `recsys settings --explain train.epochs` says more of one; any can follow a command as
@@ -17,24 +19,27 @@ HEAD = """\
 """
 
 
-def init(path: Path, data: Path, work: Path) -> dict[str, Any]:
+def init(path: Path, data: Path, work: Path, like: str = "") -> dict[str, Any]:
     """Writes a commented settings file.
 
     Args:
         path: of the file.
         data: the dataset folder.
         work: the folder for all that is made.
+        like: name of a file that comes with the project, to be copied instead.
 
     Raises:
-        UsageFault: the file is there already.
+        UsageFault: the file is there already, or there is none to be like.
     """
     if path.exists():
         raise UsageFault(
             "the settings file is there already", value=str(path), where="init",
             fix="name another, or remove it",
         )  # fmt: skip
-    chosen = {"work": str(work), "data.folder": str(data)}
     path.parent.mkdir(parents=True, exist_ok=True)
+    if like:
+        return _copy(path, like)
+    chosen = {"work": str(work), "data.folder": str(data)}
     text = HEAD.format(name=path.name) + reference.template(Settings, chosen)
     durable.replace_text(path, text)
     return {
@@ -42,6 +47,17 @@ def init(path: Path, data: Path, work: Path) -> dict[str, Any]:
         f"now: recsys check --config {path}",
         "path": str(path),
     }
+
+
+def _copy(path: Path, like: str) -> dict[str, Any]:
+    folder = next(folder for folder in CONFIGS if folder.is_dir())
+    known = sorted(file.stem for file in folder.glob("*.toml"))
+    if like not in known:
+        raise UsageFault(
+            "no such settings", value=like, where="--like", fix=f"one of {', '.join(known)}"
+        )
+    durable.replace_text(path, (folder / f"{like}.toml").read_text(encoding="utf-8"))
+    return {"text": f"{path}: as {like}", "path": str(path)}
 
 
 def explain(settings: Settings, key: str) -> dict[str, Any]:

@@ -92,6 +92,15 @@ class AnnotationSettings(Section):
     seed: int = Field(0, ge=0, description="of what is held out, and of the clusters")
 
 
+class ExportSettings(Section):
+    """How exported lists are called where they are served."""
+
+    name: str = Field(
+        "recsys", pattern=r"^[a-z][a-z0-9_]{0,30}$",
+        description="prefix of the keys in Redis, schema in PostgreSQL",
+    )  # fmt: skip
+
+
 class Settings(Section):
     """Everything; a TOML file says only what differs from the defaults."""
 
@@ -112,6 +121,7 @@ class Settings(Section):
     annotate: AnnotationSettings = Field(AnnotationSettings(), description="labels and clusters")
     nightly: NightlySettings = Field(NightlySettings(), description="what is published")
     gates: GateSettings = Field(GateSettings(), description="what a night has to pass")
+    export: ExportSettings = Field(ExportSettings(), description="lists for what serves them")
     explore: ExploreSettings = Field(ExploreSettings(), description="the local web page")
     engine: EngineSettings = Field(EngineSettings(), description="processes")
     tracking: TrackingSettings = Field(TrackingSettings(), description="MLflow")

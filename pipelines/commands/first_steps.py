@@ -16,12 +16,15 @@ def init(
     work: Annotated[Path, typer.Option("--work", help="Where all that is made goes.")] = Path(
         "work"
     ),
+    like: Annotated[
+        str, typer.Option("--like", help="Copy one that comes with recsys, such as movielens.")
+    ] = "",
     as_json: shared.Json = False,
 ) -> None:
     """Writes a settings file in which every setting stands with its default and a sentence."""
     from pipelines import reference
 
-    shared.show(as_json, reference.init(path, data, work))
+    shared.show(as_json, reference.init(path, data, work, like))
 
 
 @app.command(epilog="Example: `recsys settings --explain train.epochs --config my.toml`")

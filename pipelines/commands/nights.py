@@ -1,4 +1,4 @@
-"""Commands for nights and releases: `nightly`, `status`, `diff`, `verify`, `rollback`, `erase`."""
+"""Commands for nights and releases: `nightly`, `status`, `diff`, `verify`, `export` and more."""
 
 from typing import Annotated, Literal
 
@@ -100,3 +100,22 @@ def erase(
     shared.stage(
         "erase", chosen, as_json, lambda run: stage.run(chosen, run, kind, identifier, dry_run)
     )
+
+
+@app.command(epilog="Examples: `recsys export csv --to lists.csv`; `recsys export redis`")
+def export(
+    target: Annotated[
+        Literal["csv", "jsonl", "redis", "postgres", "onnx"],
+        typer.Argument(help="csv, jsonl, redis, postgres: the lists; onnx: the user tower."),
+    ],
+    config: shared.Config = None,
+    overrides: shared.Overrides = None,
+    to: Annotated[
+        str, typer.Option("--to", help="File or address; else REDIS_URL, or the PG* variables.")
+    ] = "",
+    as_json: shared.Json = False,
+) -> None:
+    """Hands the live lists to what serves them: the new night appears there at once."""
+    from pipelines import export as stage
+
+    shared.show(as_json, stage.run(shared.settings(config, overrides), target, to))

@@ -22,6 +22,8 @@ ONLY_IN = {
     "mlflow": {"recsys/tracking.py", "pipelines/doctor.py"},
     "ray": {"recsys/engine.py"},
     "torchrec": {"recsys/training/sharding.py", "pipelines/doctor.py"},
+    "redis": {"recsys/serving/exports/"},
+    "psycopg": {"recsys/serving/exports/"},
     "typer": {"pipelines/cli.py", "pipelines/commands/"},
     "fastapi": {"pipelines/explorer/"},
     "uvicorn": {"pipelines/explore.py"},

@@ -1,0 +1,1 @@
+"""A release handed to what serves it: files, Redis, PostgreSQL; the new night appears at once."""
