@@ -79,6 +79,18 @@ class ExploreSettings(Section):
     )
 
 
+class AskSettings(Section):
+    """How questions are answered."""
+
+    model: str = Field(
+        "", description="transformers model for extractive answers, a local folder; empty for none"
+    )
+    passages: int = Field(10, ge=1, le=100, description="passages that the model reads")
+    least_confidence: float = Field(
+        0.5, ge=0, le=1, description="below it the answer is: not stated"
+    )
+
+
 class AnnotationSettings(Section):
     """What `annotate` predicts and finds."""
 
@@ -118,6 +130,7 @@ class Settings(Section):
     lists: ListSettings = Field(ListSettings(), description="index, candidates, reranker")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="offline metrics")
     champion: ChampionSettings = Field(ChampionSettings(), description="when a model goes live")
+    ask: AskSettings = Field(AskSettings(), description="questions about products")
     annotate: AnnotationSettings = Field(AnnotationSettings(), description="labels and clusters")
     nightly: NightlySettings = Field(NightlySettings(), description="what is published")
     gates: GateSettings = Field(GateSettings(), description="what a night has to pass")

@@ -1,4 +1,4 @@
-"""Commands that ask the item space: `search`, `similar`, `annotate`."""
+"""Commands that ask the item space: `search`, `similar`, `ask`, `annotate`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -85,6 +85,24 @@ def similar(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
         return
     likeness = stage.Likeness(by or "cosine", view or "both")
     shared.show(as_json, stage.similar(chosen, item, likeness, k or 10, filters))
+
+
+@app.command(
+    epilog='Example: `recsys ask "does it have pockets?" --item b42 --config configs/sample.toml`'
+)
+def ask(
+    question: Annotated[str, typer.Argument(help="In words.")],
+    config: shared.Config = None,
+    overrides: shared.Overrides = None,
+    item: Annotated[str, typer.Option(help="Only about this item; else the catalogue.")] = "",
+    k: Annotated[int, typer.Option("--k", "-k", min=1, max=100, help="Answers at most.")] = 3,
+    as_json: shared.Json = False,
+) -> None:
+    """Answers a question from what the catalogue states, with the passage; or says: not stated."""
+    from pipelines import ask as stage
+
+    chosen = shared.settings(config, overrides)
+    shared.show(as_json, stage.run(chosen, question, item, k))
 
 
 @app.command(epilog="Example: `recsys annotate --config configs/sample.toml`")

@@ -18,6 +18,7 @@ Vectors = npt.NDArray[np.float32]
 MEMBERS = 16  # of a group
 SCORES = 1 << 25  # scores held at a time, 128 MB
 QUERIES = 256  # of a block at most; always as many, for how a product rounds depends on its shape
+FEW = 8  # where single queries are asked
 
 
 class Exact:
@@ -25,14 +26,15 @@ class Exact:
 
     Args:
         vectors: `[n, D]` finite.
+        queries: of a block at most; few where single queries are asked and shall not wait.
     """
 
-    def __init__(self, vectors: Vectors) -> None:
+    def __init__(self, vectors: Vectors, queries: int = QUERIES) -> None:
         self.vectors = vectors
         self._groups = max(1, -(-len(vectors) // MEMBERS))
         missing = self._groups * MEMBERS - len(vectors)
         self._table = torch.from_numpy(np.pad(vectors, ((0, missing), (0, 0)))).T
-        self._block = int(np.clip(SCORES // self._table.shape[1], 8, QUERIES))
+        self._block = int(np.clip(SCORES // self._table.shape[1], FEW, queries))
 
     def search(
         self, queries: Vectors, k: int, allowed: Mask | None, hidden: tuple[Rows, Rows] | None

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from recsys.errors import InputFault, MismatchFault
 from recsys.evaluation.lists import RowSets
-from recsys.serving.exact import Exact
+from recsys.serving.exact import QUERIES, Exact
 from recsys.settings import Section
 
 Mask = npt.NDArray[np.bool_]
@@ -147,7 +147,9 @@ class Index:
         return np.where(good, scores, -np.inf), places
 
 
-def build(vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings) -> Index:
+def build(
+    vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings, queries: int = QUERIES
+) -> Index:
     """Builds an index.
 
     Args:
@@ -155,6 +157,7 @@ def build(vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings) 
         rows: `[n]` their catalogue rows, ascending.
         checksum: of the catalogue's vocabulary.
         settings: which index; auto, without queries to tune on, is exact: see `index_tuning`.
+        queries: that exact search multiplies at a time; `exact.FEW` where single ones are asked.
 
     Raises:
         InputFault: a vector is not finite or zero; says which.
@@ -169,7 +172,7 @@ def build(vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings) 
         vectors = np.pad(vectors, ((0, 0), (0, width % 2)))
     vectors = np.ascontiguousarray(vectors, np.float32)
     if kind == "exact":
-        return Index(rows, width, checksum, settings, Exact(vectors))
+        return Index(rows, width, checksum, settings, Exact(vectors, queries))
     index = _empty(settings, count, vectors.shape[1])
     if not index.is_trained:
         index.train(vectors)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from recsys.errors import InputFault, UsageFault
-from recsys.serving import candidates, index
+from recsys.serving import candidates, exact, index
 from recsys.serving.index import Index, IndexSettings
 
 Mask = npt.NDArray[np.bool_]
@@ -142,7 +142,7 @@ def build(
         ValueError: co-consumption without a metric.
     """
     placed = _placed(vectors[rows], measure, metric)
-    built = index.build(placed, rows, checksum, settings)
+    built = index.build(placed, rows, checksum, settings, exact.FEW)
     return ItemSpace(vectors, measure, metric, built, candidates.exact_twin(placed, built))
 
 

@@ -86,6 +86,7 @@ def test_a_dry_run_publishes_nothing(settings: list[str]) -> None:
      ["similar", "i00001"], ["similar", "i00001", "--by", "euclidean"],
      ["similar", "i00001", "--by", "co-consumption", "--view", "collaborative"],
      ["search", "--text", "a lighthouse"], ["annotate", "annotate.least_items=5"],
+     ["ask", "which brand is it?", "--item", "i00001"],
      ["pretrain", "pretrain.steps=3", "pretrain.batch=32"], ["train", "train.epochs=1"]],
     ids=lambda command: "-".join(command[:2]),
 )  # fmt: skip
@@ -176,6 +177,8 @@ def test_splits_of_published_tables(
         (["ingest", "data.folder=/nowhere"], 3, "does not exist"),
         (["show-user", "u000300"], 3, "did you mean"),
         (["similar", "i1", "-k", "3"], 3, "did you mean"),
+        (["ask", " "], 2, "empty or too long"),
+        (["ask", "why?", "--item", "i1"], 3, "did you mean"),
         (["search"], 2, "nothing to search with"),
         (["search", "--audio", "x.wav"], 2, "reads no audio"),
         (["search", "--image", "/dev/zero"], 3, "media_not_a_file"),
@@ -192,7 +195,9 @@ def test_what_a_user_can_cause_has_its_exit_code(
     said: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ids = 2 if arguments[0] in {"show-user", "similar"} else 1  # what stands before the settings
+    ids = (
+        2 if arguments[0] in {"show-user", "similar", "ask"} else 1
+    )  # what stands before the settings
     assert cli.invoke([*arguments[:ids], *settings, *arguments[ids:]]) == code
     err = capsys.readouterr().err
     assert said in err
