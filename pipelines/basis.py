@@ -106,7 +106,8 @@ def _make(settings: Settings, found: Inputs, model: Model, basis: Basis) -> None
         course = model.course | {"validation_seconds": facts["at_seconds"]}
         start = replace(model, towers=read.model, trained=read.item_ids.ids, course=course)
     made = catch_up.caught_up(settings, found, start, basis.at_seconds)
-    shop = found.shop(found.before(basis.at_seconds), basis.at_seconds, today=True)
+    past = found.before(basis.at_seconds)
+    shop = found.shop(past, basis.at_seconds, today=True)
     terms = recommend.item_terms(made.towers, shop, basis.at_seconds)
     frame = pl.DataFrame(terms.values, schema=list(terms.names), orient="row")
     parents = {"model": f"{model.folder.name} {model.content}"}
@@ -121,6 +122,7 @@ def _make(settings: Settings, found: Inputs, model: Model, basis: Basis) -> None
             "log": basis.log,
             "line": _line(settings, model),
             "date": basis.folder.name[:10],
+            "events": past.height,
             "at_seconds": basis.at_seconds,
         }
 
@@ -134,20 +136,22 @@ def _line(settings: Settings, model: Model) -> str:
 
 
 def _before(root: Path, line: str, day: str) -> Path | None:
-    """The newest whole basis of an earlier day of the same model."""
-    for name in reversed(artefacts.versions(root)):
-        facts = _facts(root / name) if name[:10] < day else {}
-        if facts.get("line") == line:
-            return root / name
-    return None
+    """The basis of the last earlier day of the same model; of several the one that knew most."""
+    found = []
+    for name in artefacts.versions(root):
+        facts = _facts(root / name, check=False)
+        if facts.get("line") == line and facts["date"] < day:
+            found.append((facts["date"], facts["events"], name))
+    names = (name for _, _, name in sorted(found, reverse=True))
+    return next((root / name for name in names if _facts(root / name)), None)
 
 
-def _facts(folder: Path) -> dict[str, Any]:
-    """The manifest of a basis that is whole; else empty."""
+def _facts(folder: Path, check: bool = True) -> dict[str, Any]:
+    """The manifest of a basis that is whole, as far as it is checked; else empty."""
     if not (folder / artefacts.MANIFEST).is_file():
         return {}
     try:
-        return artefacts.read(folder, KIND)
+        return artefacts.read(folder, KIND, check=check)
     except InputFault as fault:
         say(f"{folder} is made again: {fault.what}")
         return {}
