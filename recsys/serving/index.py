@@ -185,14 +185,14 @@ def clustered(vectors: Vectors, count: int, seed: int) -> tuple[Rows, Vectors]:
 
     Args:
         vectors: `[n, D]`, of length 1.
-        count: of clusters, at most n.
-        seed: of the first centres.
+        count, seed: of clusters, at most n; of the first centres.
     """
     library: Any = faiss  # its type stubs lack what its wrappers add
     options = {"niter": 25, "seed": seed, "spherical": True, "min_points_per_centroid": 1}
     made = library.Kmeans(vectors.shape[1], count, **options)
-    made.train(np.ascontiguousarray(vectors, np.float32))
-    _, nearest = made.index.search(np.ascontiguousarray(vectors, np.float32), 1)
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    made.train(vectors)
+    _, nearest = made.index.search(vectors, 1)
     return nearest[:, 0], made.centroids
 
 
