@@ -59,9 +59,11 @@ class AttentionBias(nn.Module):
         self.distance = nn.Parameter(torch.zeros(heads, DISTANCE_BUCKETS))
 
     def forward(self, times: Tensor, distances: Tensor) -> Tensor:
-        """Buckets `[B, L, L]` and `[L, L]` to `[B, H, L, L]`."""
+        """Buckets `[B, L, L]` and `[L, L]` to `[B, H, L, L]`; of one place, both `[B, 1, L]`."""
         by_time: Tensor = _Lookup.apply(self.time, times)  # type: ignore[no-untyped-call]
         by_distance: Tensor = _Lookup.apply(self.distance, distances)  # type: ignore[no-untyped-call]
+        if distances.dim() == 3:
+            by_distance = by_distance.transpose(0, 1)
         return by_time.transpose(0, 1) + by_distance
 
 
@@ -93,6 +95,26 @@ class CausalAttention(nn.Module):
         attended: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return attended
 
+    def last(
+        self, states: Tensor, last: Tensor, times: Tensor | None, distances: Tensor | None
+    ) -> Tensor:
+        """What `forward` gives at place `last [B]` of each row, `[B, 1, D]`, and nothing else."""
+        width = states.shape[-1]
+        rows = torch.arange(len(last), device=last.device)
+        asked = functional.linear(states[rows, last].unsqueeze(1), self.project.weight[:width])
+        query = torch.unflatten(asked, -1, (self.heads, -1)).transpose(1, 2)
+        read = functional.linear(states, self.project.weight[width:])
+        key, value = torch.unflatten(read, -1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        place = torch.arange(states.shape[1], device=states.device)
+        bias = torch.zeros((), dtype=query.dtype, device=query.device)
+        if self.bias is not None and times is not None and distances is not None:
+            bias = self.bias(times[rows, last].unsqueeze(1), distances[last].unsqueeze(1))
+        future = (place > last.unsqueeze(1)).unsqueeze(1).unsqueeze(1)
+        mask = bias.to(query.dtype).masked_fill(future, -torch.inf)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        attended: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return attended
+
 
 class Block(nn.Module):
     """A pre-norm transformer layer with SwiGLU and no additive biases (as in eSASRec, 2025)."""
@@ -112,7 +134,17 @@ class Block(nn.Module):
     def forward(self, states: Tensor, times: Tensor | None, distances: Tensor | None) -> Tensor:
         """`[B, L, D]` to `[B, L, D]`."""
         attended = self.attention(self.attention_norm(states), times, distances)
-        states = states + self.dropout(attended)
+        return self._fed(states + self.dropout(attended))
+
+    def last(
+        self, states: Tensor, last: Tensor, times: Tensor | None, distances: Tensor | None
+    ) -> Tensor:
+        """What `forward` gives at place `last [B]` of each row: `[B, 1, D]`."""
+        attended = self.attention.last(self.attention_norm(states), last, times, distances)
+        rows = torch.arange(len(last), device=last.device)
+        return self._fed(states[rows, last].unsqueeze(1) + self.dropout(attended))
+
+    def _fed(self, states: Tensor) -> Tensor:
         gate, content = self.expand(self.forward_norm(states)).chunk(2, dim=-1)
         fed: Tensor = self.dropout(self.contract(functional.silu(gate) * content))
         return states + fed

@@ -110,9 +110,10 @@ class TwoTower(nn.Module):
         ages: Tensor,
         mask: Tensor,
         weights: Tensor | None = None,
+        last: Tensor | None = None,
     ) -> Tensor:
         """User states `[B, L, D]` float32; see `user_tower` for the arguments."""
-        return self._finished(self.user_tower(items, events, ages, mask, weights))
+        return self._finished(self.user_tower(items, events, ages, mask, weights, last))
 
     def user_vectors(
         self,
@@ -136,9 +137,9 @@ class TwoTower(nn.Module):
         kept = place[:longest] < lengths.unsqueeze(1)
         window = items.gather(1, take.unsqueeze(-1).expand(-1, -1, items.shape[-1]))
         told = None if weights is None else weights.gather(1, take)
-        states = self.users(window, events.gather(1, take), ages.gather(1, take), kept, told)
         last = lengths.clamp(max=longest) - 1
-        return states[torch.arange(len(last), device=mask.device), last]
+        taken = events.gather(1, take), ages.gather(1, take)
+        return self.users(window, *taken, kept, told, last).squeeze(1)
 
     def _finished(self, vectors: Tensor) -> Tensor:
         match self.settings.similarity:

@@ -161,6 +161,7 @@ class UserTower(nn.Module):
         ages: Tensor,
         mask: Tensor,
         weights: Tensor | None = None,
+        last: Tensor | None = None,
     ) -> Tensor:
         """States `[B, L, D]`; those of padding mean nothing.
 
@@ -170,6 +171,7 @@ class UserTower(nn.Module):
             ages: `[B, L]` int64 seconds before the window's end, falling along a history.
             mask: `[B, L]` bool, true where there is an event; true ones stand first.
             weights: `[B, L]` float32 event weights; only `event_weights` reads them.
+            last: `[B]` a place of each row; only its state is computed, `[B, 1, D]`. None for all.
 
         Raises:
             ValueError: `event_weights` is set and there are no weights.
@@ -185,8 +187,12 @@ class UserTower(nn.Module):
             case "transformer":
                 states = inputs
                 times, distances = self._biases(ages, asked)
-                for block in self.blocks:
+                for block in self.blocks[:-1] if last is not None else self.blocks:
                     states = block(states, times, distances)
+                if last is not None:
+                    final = self.blocks[-1]
+                    assert isinstance(final, Block)
+                    states = final.last(states, last, times, distances)
             case "gru":
                 states, _ = self.recurrent(inputs)
             case "attention":
@@ -194,8 +200,12 @@ class UserTower(nn.Module):
                 states = inputs + pooled
             case "mean":
                 states = self.output(running_mean(inputs, self.settings.decay))
+        if last is not None and states.shape[1] != 1:
+            states = _at(states, last)
         if self._adds_mean():
-            states = self.recent * states + self.output(running_mean(inputs, 1.0))
+            mean = running_mean(inputs, 1.0)
+            mean = mean if last is None else _at(mean, last)
+            states = self.recent * states + self.output(mean)
         vectors: Tensor = self.norm(states)
         return vectors
 
@@ -208,6 +218,11 @@ class UserTower(nn.Module):
         asked = ages if asked is None else asked
         times = time_bucket(ages.unsqueeze(1) - asked.unsqueeze(2))
         return times, distance_bucket(ages.shape[1], ages.device)
+
+
+def _at(states: Tensor, last: Tensor) -> Tensor:
+    """`[B, 1, D]`: the state of one place of each row."""
+    return states[torch.arange(len(last), device=last.device), last].unsqueeze(1)
 
 
 def near_identity(width: int) -> nn.Linear:

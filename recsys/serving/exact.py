@@ -5,6 +5,7 @@ and then the best of their members; the k best items lie in at most k groups. Us
 """
 
 import functools
+import threading
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ MEMBERS = 16  # of a group
 SCORES = 1 << 25  # scores held at a time, 128 MB
 QUERIES = 256  # of a block at most; always as many, for how a product rounds depends on its shape
 FEW = 8  # where single queries are asked
+_held = threading.local()
 
 
 class Exact:
@@ -66,7 +68,8 @@ class Exact:
         some = queries[start : start + self._block]
         full = np.resize(some, (self._block, some.shape[1]))
         with quick_products(products_are_float32()):
-            scores = torch.from_numpy(full) @ self._table
+            scores = _buffer((self._block, self._table.shape[1]))
+            torch.mm(torch.from_numpy(full), self._table, out=scores)
         scores = scores[: len(some)]
         scores[:, len(self.vectors) :] = -torch.inf
         if allowed is not None:
@@ -77,6 +80,14 @@ class Exact:
             scores[owners - start, places] = -torch.inf
         best, at = _best(scores, k)
         return best.numpy(), np.minimum(at.numpy(), len(self.vectors) - 1)
+
+
+def _buffer(shape: tuple[int, int]) -> torch.Tensor:
+    """Memory for a block of scores, kept by each thread: fresh pages cost more than products."""
+    held: torch.Tensor | None = getattr(_held, "scores", None)
+    if held is None or held.shape != shape:
+        held = _held.scores = torch.empty(shape)
+    return held
 
 
 def _best(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,127 @@
+"""Nightly lists, stage by stage: users per CPU second, beside the bare loop of exact search.
+
+    python benchmarks/nightly_speed.py --items 10000 100000 --users 1000
+    /tmp/rectools/bin/python benchmarks/nightly_speed.py --implicit --items 10000 100000
+
+64 wide, histories of 100 events, the top 100 with everything seen left out: user states, search and
+filters, reranking, the table of lists, Parquet, all as the night calls them, with a model that has
+not been trained (speed does not ask for that). The bare loop multiplies, hides and picks with torch
+and nothing else. `--implicit` times the search of `implicit`, in its own environment. One thread.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+WIDTH, LENGTH, K, ROUNDS, NOW, DAY = 64, 100, 100, 3, 1_700_000_000, 86_400
+
+
+def rate(action: Callable[[], Any], users: int) -> tuple[Any, float]:
+    """What it returns, and users per CPU second."""
+    begin = time.process_time()
+    made = action()
+    return made, users / max(time.process_time() - begin, 1e-9)
+
+
+def of_implicit(items: int, users: int) -> dict[str, float]:
+    """`implicit`'s recommend over random factors."""
+    from implicit.cpu.als import AlternatingLeastSquares
+    from scipy.sparse import csr_matrix
+
+    random = np.random.default_rng(0)
+    model = AlternatingLeastSquares(factors=WIDTH, num_threads=1)
+    model.user_factors = random.normal(size=(users, WIDTH)).astype(np.float32)
+    model.item_factors = random.normal(size=(items, WIDTH)).astype(np.float32)
+    columns = random.integers(0, items, users * LENGTH)
+    owners = np.repeat(np.arange(users), LENGTH)
+    seen = csr_matrix((np.ones(len(columns), np.float32), (owners, columns)), (users, items))
+    return {"implicit": rate(lambda: model.recommend(np.arange(users), seen, N=K), users)[1]}
+
+
+def of_night(items: int, users: int, folder: Path) -> dict[str, float]:
+    """The stages of a night."""
+    import torch
+
+    from recsys.data.histories import Histories
+    from recsys.models import two_tower
+    from recsys.models.item_features import ItemFeatures
+    from recsys.models.two_tower import ModelSettings
+    from recsys.serving import candidates, recommend, release, vectors
+    from recsys.serving.recommend import ListSettings, Shop
+
+    torch.set_num_threads(1)
+    random = np.random.default_rng(0)
+    features = ItemFeatures((), {}, torch.ones(items, 1, dtype=torch.bool))
+    model = two_tower.build(ModelSettings(width=WIDTH), features, ("view",), 0).eval()
+    rows = random.integers(0, items, users * LENGTH)
+    times = np.sort(random.integers(NOW - 90 * DAY, NOW, (users, LENGTH)), axis=1).ravel()
+    names = tuple(f"u{user:07d}" for user in range(users))
+    offsets = np.arange(users + 1) * LENGTH
+    ones = np.ones(len(rows), np.int64)
+    histories = Histories(names, offsets, rows, ones, times, ones.astype(np.float32))
+    shop = Shop(np.ones(items, np.bool_), rows, times, np.full(items, NOW - 99.0 * DAY), "")
+    settings = ListSettings.model_validate({"candidates": {"count": K}})
+    recommender = recommend.prepare(model, features, shop, NOW, settings)
+    ids = tuple(f"i{item:07d}" for item in range(items))
+
+    def bare() -> None:
+        table = torch.from_numpy(recommender.item_vectors)
+        for start in range(0, users, 256):
+            scores = torch.from_numpy(states[start : start + 256]) @ table.T
+            owner = torch.arange(len(scores)).repeat_interleave(LENGTH)
+            some = rows[start * LENGTH : (start + len(scores)) * LENGTH]
+            scores[owner, torch.from_numpy(some)] = -torch.inf
+            scores.topk(K)
+
+    found: dict[str, float] = {}
+    states, found["states"] = rate(
+        lambda: vectors.of_users(model, recommender.item_vectors, histories, NOW), users
+    )
+    asked = recommend.with_trend(states, np.ones(users))
+    seen, _ = rate(lambda: recommend.seen_items(histories), users)
+    some, found["search"] = rate(
+        lambda: candidates.find(recommender.index, asked, seen, None, K), users
+    )
+    _, found["bare loop"] = rate(bare, users)
+    ranked, found["rerank"] = rate(lambda: recommender.listed(some, histories, K), users)
+    frame, found["table"] = rate(
+        lambda: release.list_frame(names, ranked, recommender.names, ids), users
+    )
+    _, found["parquet"] = rate(lambda: frame.write_parquet(folder / "lists.parquet"), users)
+    stages = ("states", "search", "rerank", "table", "parquet")
+    found["all stages"] = 1 / sum(1 / found[stage] for stage in stages)
+    found["search / bare"] = found["search"] / found["bare loop"]
+    found["all / bare"] = found["all stages"] / found["bare loop"]
+    return found
+
+
+def main() -> None:
+    """Prints medians and spreads."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--users", type=int, default=1000)
+    parser.add_argument("--implicit", action="store_true")
+    asked = parser.parse_args()
+    for items in asked.items:
+        with tempfile.TemporaryDirectory() as name:
+            turns = [
+                of_implicit(items, asked.users)
+                if asked.implicit
+                else of_night(items, asked.users, Path(name))
+                for _ in range(ROUNDS)
+            ]
+        print(f"{items:,} items, users per CPU second")
+        for key in turns[0]:
+            values = sorted(turn[key] for turn in turns)
+            told = [f"{value:,.2f}" for value in (statistics.median(values), values[0], values[-1])]
+            print(f"  {key:14} {told[0]:>12} [{told[1]} {told[2]}]", flush=True)
+
+
+if __name__ == "__main__":
+    main()
