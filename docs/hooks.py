@@ -1,4 +1,6 @@
-"""Pages of the site that are made from the code: every command, every setting."""
+"""Pages of the site that are made elsewhere: commands and settings by the code, benchmarks/*.md."""
+
+from pathlib import Path
 
 import typer.main
 from mkdocs.config.defaults import MkDocsConfig
@@ -8,10 +10,16 @@ from pipelines import cli, reference
 from pipelines.settings import Settings
 from recsys.reference import sections
 
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds commands.md and settings.md."""
-    for name, content in {"commands.md": commands(), "settings.md": settings()}.items():
+    """Adds commands.md, settings.md, benchmarks.md (the README there), gpu.md and its like."""
+    pages = {"commands.md": commands(), "settings.md": settings()}
+    for page in BENCHMARKS.glob("*.md"):
+        name = "benchmarks.md" if page.stem == "README" else f"{page.stem.lower()}.md"
+        pages[name] = page.read_text("utf-8")
+    for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
     return files
 

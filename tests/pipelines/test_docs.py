@@ -13,6 +13,7 @@ from recsys.settings import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("README*.md")])
+MADE = {"settings.md", "commands.md", "benchmarks.md", "gpu.md"}
 SHOWN = re.compile(r"^(?:    |\$ )?(recsys [a-z].*?)(?:\s+#.*)?$", re.MULTILINE)
 
 
@@ -35,7 +36,7 @@ def test_it_can_be_called_so(line: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_its_pictures_and_pages_are_there(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
-        assert (page.parent / target).exists() or target in {"settings.md", "commands.md"}, target
+        assert (page.parent / target).exists() or target in MADE, target
 
 
 def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
@@ -50,3 +51,5 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> Non
         assert not outside.search(page.read_text("utf-8"))
     assert "<code>epochs</code>" in (site / "settings/index.html").read_text("utf-8")
     assert "recsys explore" in (site / "commands/index.html").read_text("utf-8")
+    assert "Leave-one-out" in (site / "benchmarks/index.html").read_text("utf-8")
+    assert "pytest -m cuda" in (site / "gpu/index.html").read_text("utf-8")
