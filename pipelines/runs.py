@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import platform
 import resource
 import secrets
@@ -85,6 +86,10 @@ def recorded(root: Path, command: str, settings: dict[str, Any]) -> Iterator[Run
                 metrics.write(root.parent, record)
 
 
+# full, over quota, read-only, file too large, a device that fails
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
+
+
 def exit_code(error: BaseException) -> int:
     """The process exit code that belongs to an exception (contracts.md)."""
     match error:
@@ -96,7 +101,7 @@ def exit_code(error: BaseException) -> int:
             return error.code if isinstance(error.code, int) else 1
         case MemoryError() | PermissionError():
             return 7
-        case OSError() if error.errno in (28, 122, 30, 27):  # full, quota, read-only, too large
+        case OSError() if error.errno in DISK:
             return 7
         case _:
             return 1

@@ -64,7 +64,7 @@ def chosen(batches: Mapping[str, Any] | None = None, **changes: Any) -> Training
     return TrainingSettings.model_validate({
         "epochs": 5, "patience": 99, "device": "cpu",
         "batches": {"batch_events": 40, "negatives": 4, **(batches or {})},
-        "optimizer": {"warmup_steps": 3}, **changes,
+        "optimizer": {"warmup_steps": 3, "table_learning_rate": 0.05}, **changes,
     })  # fmt: skip
 
 
