@@ -42,7 +42,8 @@ class Work:
         settings = [
             f"work={self.folder}/work", f"data.folder={self.folder}/shop", "nightly.k=5",
             "tracking.enabled=false", "split.validation_days=3", "split.test_days=3",
-            "train.epochs=4", "train.optimizer.table_learning_rate=0.05", "model.width=32", "evaluation.draws=200", "evaluation.ks=[10]",
+            "train.epochs=4", "train.optimizer.table_learning_rate=0.05",
+            "model.width=32", "evaluation.draws=200", "evaluation.ks=[10]",
             "features.video.encoder=none", "lists.candidates.count=120", "nightly.similar=0",
             *(f"gates.rules.{gate}.on=false" for gate in GATES),
         ]  # fmt: skip
