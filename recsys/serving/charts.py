@@ -17,7 +17,7 @@ from recsys.errors import escaped
 
 BLUE, SKY, GREEN, ORANGE, VERMILION = "#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00"
 GREY, INK, LINE = "#a3adb8", "#26323e", "#e3e8ed"
-WIDTH_INCHES = 5.6
+WIDTH_INCHES = 4.6  # shown 600 pixels wide, and 340 on a phone, where letters must stay readable
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "recsys",
     "svg.fonttype": "path",

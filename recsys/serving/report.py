@@ -214,6 +214,6 @@ def _coverage(catalogue: Mapping[str, int]) -> list[tuple[str, int, float]]:
 
 
 def words(name: str) -> str:
-    """`items_of_the_last_day` as words."""
-    text = name.replace("_", " ")
+    """`items_of_the_last_day` as words, and `few_events/cart` as `Few events: cart`."""
+    text = name.replace("_", " ").replace("/", ": ")
     return text[:1].upper() + text[1:]

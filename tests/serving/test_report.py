@@ -102,6 +102,20 @@ def test_a_picture_of_everything() -> None:
     assert "-0.75" in text
 
 
+def test_only_differences_that_exclude_0_have_a_star() -> None:
+    unsure = evaluation()
+    for row in unsure["rows"][4:]:
+        row |= {"difference_low": -0.07, "difference_high": 0.01}
+    text = " ".join(Tags(report.render(page(evaluation=unsure))).words)
+    assert "-0.0300 " in text
+    assert "-0.0300 *" not in text
+
+
+def test_large_measures_are_written_out() -> None:
+    gate = {"name": "little_log", "limit": "at least 1,000", "verdict": "pass", "measured": 201111}
+    assert ">201,111<" in report.render(page(gates=[gate]))
+
+
 def test_s6_no_markup_of_the_catalogue_runs() -> None:
     plain = Tags(report.render(page()))
     for word in MARKUP:
@@ -193,7 +207,8 @@ def test_gates_that_were_missed_come_first_and_say_by_how_much() -> None:
         {"name": "drift/event", "limit": "at most 0.1", "verdict": "warn", "measured": 0.2},
     ]  # fmt: skip
     html = report.render(page(gates=rows, notice="The night was <refused>."))
-    order = [html.index(name) for name in ("Catalogue shrinks", "Drift/event", "Steady", "Overlap")]
+    names = ("Catalogue shrinks", "Drift: event", "Steady", "Overlap")
+    order = [html.index(name) for name in names]
     assert order == sorted(order)
     assert "1 of 3 gates failed" in html
     assert "missed by 0.1" in html
