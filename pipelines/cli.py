@@ -74,7 +74,7 @@ def _told(error: BaseException) -> int:
             say("interrupted; run the same command again to go on", "error")
         case MemoryError() | OSError() if runs.exit_code(error) == 7:
             where = getattr(error, "filename", None)
-            say(f"error: out of resources: {error}\n  where: {where}", "error")
+            say(f"error: out of resources: {redacted(str(error))}\n  where: {where}", "error")
         case _:
             say(redacted(traceback.format_exc()), "error")
             say("error: this is a bug in recsys; please report the lines above", "error")

@@ -61,7 +61,7 @@ def recorded(root: Path, command: str, settings: dict[str, Any]) -> Iterator[Run
         "run": run.name,
         "command": command,
         "status": "running",
-        "settings": settings,
+        "settings": tracking.without_secrets(settings),
         "begin": begin.isoformat(),
         "host": platform.node(),
         "versions": {"recsys": __version__, "python": platform.python_version()}

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from recsys.errors import LockFault
+from recsys.errors import LockFault, ResourceFault
 
 TEMPORARY = ".staging-"
 
@@ -69,9 +69,17 @@ def exclusive(root: Path) -> Iterator[None]:
 
     Raises:
         LockFault: another run holds it.
+        ResourceFault: the folder cannot be made or written.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("a+", encoding="utf-8") as stream:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = (root / ".lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise ResourceFault(
+            f"the work folder cannot be used: {error.strerror}", value=str(root), where="work",
+            fix="name another, or mend its permissions",
+        ) from None  # fmt: skip
+    with lock as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

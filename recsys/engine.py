@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field
 
 from recsys.errors import ResourceFault, UsageFault
+from recsys.offline import stay_offline
 from recsys.settings import Section
 
 P = TypeVar("P")
@@ -58,6 +59,7 @@ def map_buckets(
 
 
 def _on_ray(function: Callable[[P], R], parts: Sequence[P], settings: EngineSettings) -> list[R]:
+    stay_offline()
     try:
         import ray
     except ImportError:

@@ -87,6 +87,11 @@ def escaped(text: str) -> str:
     )
 
 
+def escaped_lines(text: str) -> str:
+    """`text` for a terminal or a log: its lines stay, whatever else could steer one is visible."""
+    return "\n".join(escaped(line) for line in text.split("\n"))
+
+
 def shown(value: object, limit: int = 80) -> str:
     """`value` as evidence in a message: quoted if text, escaped, at most `limit` characters."""
     text = repr(value) if isinstance(value, str) else str(value)

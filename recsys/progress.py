@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeVar
 
+from recsys.errors import escaped_lines
+
 T = TypeVar("T")
 LINE_SECONDS = 30.0
 WARNING = "warning: "
@@ -35,13 +37,14 @@ def say(text: str, level: Level = "info", **facts: object) -> None:
         facts: for machines only; where lines are not JSON, the text says it all.
     """
     if not _JSON:
-        print(text, file=sys.stderr, flush=True)
+        print(escaped_lines(text), file=sys.stderr, flush=True)
         return
     if text.startswith(WARNING):
         text, level = text.removeprefix(WARNING), "warning"
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     line = {"time": now, "level": level, "message": text, **facts}
-    print(json.dumps(line, ensure_ascii=False, default=str), file=sys.stderr, flush=True)
+    # in ASCII: a terminal would obey some of the rest, such as U+009B and U+202E
+    print(json.dumps(line, default=str), file=sys.stderr, flush=True)
 
 
 def write_json(asked: bool) -> None:

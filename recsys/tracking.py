@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from recsys.offline import stay_offline
 from recsys.progress import say
 from recsys.settings import Section
 
@@ -41,7 +42,7 @@ class Tracker:
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Logs nested settings as dotted parameters, cut at 500 characters."""
-        flat = {key: str(value)[:500] for key, value in _flat(values)}
+        flat = {key: redacted(str(value))[:500] for key, value in _flat(values)}
         self._attempt(lambda mlflow: mlflow.log_params(flat))
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
@@ -86,6 +87,7 @@ class Tracker:
         if not self._active:
             return
         try:
+            stay_offline()
             import mlflow
 
             action(mlflow)
@@ -108,8 +110,22 @@ def run(settings: TrackingSettings, work: Path, name: str) -> Iterator[Tracker]:
 
 
 def redacted(text: str) -> str:
-    """`text` without the user and password of any address in it."""
-    return re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
+    """`text` without the user and password of any address in it, and without `password=...`."""
+    text = re.sub(r"(?<=://)[^/\s]+@", "***@", text)
+    return re.sub(r"(?i)\b(password|passwd|pwd|token|secret)=[^\s&'\"]+", r"\1=***", text)
+
+
+def without_secrets(value: Any) -> Any:
+    """Settings as they may be recorded: every text in them `redacted`."""
+    match value:
+        case str():
+            return redacted(value)
+        case Mapping():
+            return {key: without_secrets(one) for key, one in value.items()}
+        case list() | tuple():
+            return [without_secrets(one) for one in value]
+        case _:
+            return value
 
 
 def _start(mlflow: Any, settings: TrackingSettings, work: Path, name: str) -> None:

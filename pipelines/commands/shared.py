@@ -10,7 +10,7 @@ import typer
 from pipelines import runs
 from pipelines.settings import Settings
 from recsys import distributed, durable
-from recsys.errors import UsageFault
+from recsys.errors import UsageFault, escaped_lines
 from recsys.settings import load as read_settings
 
 app = typer.Typer(
@@ -109,6 +109,6 @@ def show(as_json: bool, result: dict[str, Any]) -> None:
         shown = {key: value for key, value in result.items() if key != "text"}
         print(json.dumps(shown, default=str, ensure_ascii=False))
     elif "text" in result:
-        print(result["text"])
+        print(escaped_lines(result["text"]))
     else:
-        print("\n".join(f"{key}: {value}" for key, value in result.items()))
+        print(escaped_lines("\n".join(f"{key}: {value}" for key, value in result.items())))

@@ -12,6 +12,7 @@ from recsys.errors import InputFault
 from recsys.features import images
 from recsys.features.media import MediaLimits, limits_digest
 from recsys.features.pretrained import missing_model
+from recsys.offline import stay_offline
 
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
@@ -64,6 +65,7 @@ class TimmImage:
     def __init__(
         self, name: str, weights: str, options: dict[str, Any], limits: MediaLimits, device: str
     ) -> None:
+        stay_offline()
         import timm
         import torch
 

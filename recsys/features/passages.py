@@ -12,6 +12,7 @@ from typing import Any
 from recsys.features.pretrained import missing_model
 from recsys.features.text import MAX_CHARACTERS, WORD
 from recsys.features.words import clean
+from recsys.offline import stay_offline
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 # What a question asks with says nothing of the thing asked for.
@@ -109,13 +110,13 @@ class ExtractiveModel:
     """
 
     def __init__(self, model: str, device: str) -> None:
+        stay_offline()
         from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-        options = {"trust_remote_code": False}
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(model, **options)
+            self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
             self._model: Any = AutoModelForQuestionAnswering.from_pretrained(
-                model, use_safetensors=True, **options
+                model, use_safetensors=True, trust_remote_code=False
             )
         except (OSError, ValueError, ImportError) as error:
             raise missing_model("question", model, error) from None

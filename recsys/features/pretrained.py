@@ -6,6 +6,7 @@ from typing import Any
 
 from recsys import durable
 from recsys.errors import InputFault
+from recsys.offline import stay_offline
 
 
 def transformers_model(what: str, model: str, device: str) -> Any:
@@ -19,6 +20,7 @@ def transformers_model(what: str, model: str, device: str) -> Any:
     Raises:
         InputFault: the model is not there and cannot be had.
     """
+    stay_offline()
     from transformers import AutoModel
     from transformers.utils import logging
 

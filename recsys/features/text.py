@@ -11,6 +11,7 @@ import numpy.typing as npt
 from recsys.features import words
 from recsys.features.media import MediaFault
 from recsys.features.pretrained import missing_model, transformers_model, weights_digest
+from recsys.offline import stay_offline
 
 Vectors = npt.NDArray[np.float32]
 # Chinese, Japanese and Korean have no spaces: each sign is a token, and pairs make the words.
@@ -65,6 +66,7 @@ class TransformerText:
     modality = "text"
 
     def __init__(self, model: str, device: str) -> None:
+        stay_offline()
         from transformers import AutoTokenizer
 
         self._model = transformers_model("text", model, device)

@@ -62,6 +62,20 @@ def test_litter_of_a_killed_run_is_swept(tmp_path: Path) -> None:
     assert not (tmp_path / ".staging-v0-dead").exists()
 
 
+def test_planted_links_are_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside, root = tmp_path / "outside", tmp_path / "root"
+    publish(outside, "v1", "precious")
+    root.mkdir()
+    monkeypatch.setattr(artefacts.secrets, "token_hex", lambda _: "known")
+    (root / ".staging-v1-known").symlink_to(outside)  # where the staging folder will stand
+    (root / "v0").symlink_to(outside / "v1")
+    publish(root, "v1", "one")
+    assert artefacts.versions(root) == ["v1"]  # what is pruned is chosen among these
+    assert not (root / ".staging-v1-known").exists()
+    assert sorted(path.name for path in outside.iterdir()) == ["CURRENT", "v1"]
+    artefacts.read(outside / "v1", "model")
+
+
 def test_a_full_disk_is_a_resource_fault(tmp_path: Path) -> None:
     with pytest.raises(ResourceFault), artefacts.publishing(tmp_path, "v1", "model"):
         raise OSError(28, "No space left on device", str(tmp_path))

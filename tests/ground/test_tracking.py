@@ -44,6 +44,20 @@ def test_an_unreachable_server_never_fails_the_run(
     assert "s3cr3t" not in said
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://me:s3cr3t@host/x", "http://me:s3c@s3cr3t@host", "postgresql://me:s3cr3t@[::1]/x",
+        "host=x password=s3cr3t user=me", "https://host/?token=s3cr3t&x=1", "see https://s3cr3t@h",
+    ],
+)  # fmt: skip
+def test_no_secret_is_recorded(text: str) -> None:
+    kept = tracking.without_secrets({"tracking": {"uri": text, "k": 3}, "more": [text, None]})
+    assert "s3cr3t" not in str(kept)
+    assert kept["tracking"]["k"] == 3
+    assert tracking.redacted("a plain user@host, 3 = 4") == "a plain user@host, 3 = 4"
+
+
 def test_disabled_means_untouched(tmp_path: Path) -> None:
     with tracking.run(TrackingSettings(enabled=False), tmp_path, "try") as tracker:
         tracker.metrics({"loss": 1.0})

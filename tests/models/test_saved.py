@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -101,6 +102,46 @@ def test_a_huge_header_and_trailing_bytes(folder: Path) -> None:
         path.write_bytes(bad)
         with pytest.raises(InputFault, match="weights cannot be read"):
             saved.read(folder)
+
+
+class Pwns:
+    """What a loader that unpickles would run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_m01_a_pickle_is_refused_and_not_run(folder: Path, tmp_path: Path, zipped: bool) -> None:
+    payload = {"item_tower.absent": Pwns(tmp_path / "pwned")}
+    torch.save(payload, folder / saved.WEIGHTS, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(InputFault, match="weights cannot be read"):
+        saved.read(folder)
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize(
+    ("entries", "size"),
+    [
+        ({"a": ([1], [0, 4]), "b": ([1], [2, 6])}, 6),  # overlap
+        ({"a": ([1], [0, 4]), "b": ([1], [8, 12])}, 12),  # a hole
+        ({"a": ([1 << 40, 1 << 40], [0, 4])}, 4),  # a shape that overflows
+        ({"a": ([4], [0, 4])}, 4),  # a shape that claims more
+        ({"a": ([1], [-4, 0])}, 4),
+    ],
+)
+def test_m09_offsets_that_lie(folder: Path, entries: dict[str, Any], size: int) -> None:
+    header = json.dumps({
+        name: {"dtype": "F32", "shape": shape, "data_offsets": offsets}
+        for name, (shape, offsets) in entries.items()
+    }).encode()  # fmt: skip
+    content = len(header).to_bytes(8, "little") + header + b"\0" * size
+    (folder / saved.WEIGHTS).write_bytes(content)
+    with pytest.raises(InputFault, match="weights cannot be read"):
+        saved.read(folder)
 
 
 def test_keys_that_stand_twice(folder: Path) -> None:

@@ -16,6 +16,8 @@ TINY = ShopSettings(
     items=80, users=50, days=14, events=1500, photo_side=32, clip_side=32, clip_frames=8, broken=0
 )
 EVIL = "<script>alert(1)</script>"
+# An id is only ever an id, whatever it would be to a shell, a database, a path or a spreadsheet.
+ODD_USER, ODD_ITEM = "'; DROP TABLE lists; --$(touch pwned)", "=../../*`touch pwned`[i]{}%s"
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +36,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     items = root / "shop" / "items.jsonl"
     lines = items.read_text().splitlines()
     told = json.loads(lines[7]) | {"title": EVIL, "image": None}
-    items.write_text("\n".join([*lines[:7], json.dumps(told), *lines[8:]]) + "\n")
+    odd = json.dumps(json.loads(lines[9]) | {"item_id": ODD_ITEM})
+    items.write_text("\n".join([*lines[:7], json.dumps(told), lines[8], odd, *lines[10:]]) + "\n")
+    for path in (root / "shop" / "interactions.csv", root / "shop" / "users.csv"):
+        text = path.read_text().replace(",i00009,", f",{ODD_ITEM},")
+        path.write_text(text.replace("\nu00009,", f"\n{ODD_USER},"))
     chosen = [
         f"work={root}/work", f"data.folder={root}/shop", "tracking.enabled=false",
         "split.validation_days=2", "split.test_days=2", "train.epochs=1", "model.width=16",

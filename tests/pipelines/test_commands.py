@@ -171,6 +171,7 @@ def test_splits_of_published_tables(
         (["nightli"], 2, "Did you mean"),
         (["nightly", "--k"], 2, "No such option"),
         (["nightly", "--date", "2026-02-30"], 2, "not a date"),
+        (["nightly", "--date", "31-12-2026"], 2, "not a date"),
         (["nightly", "train.epoch=3"], 2, "did you mean 'epochs'"),
         (["nightly", "nightly.k=0"], 2, "greater than or equal to 1"),
         (["evaluate", "--without", "smell"], 2, "no such modality"),

@@ -148,7 +148,9 @@ def test_pictures_are_small_and_come_from_the_catalogue_alone(site: Site) -> Non
     shelf = site[0]
     with_photo = shelf.found.items.filter(pl.col("image").list.len() > 0)["item_id"][0]
     connection = http.client.HTTPConnection(site[2], timeout=20)
-    connection.request("GET", f"/picture?id={with_photo}&side=100000", headers={"Host": site[2]})
+    connection.request(
+        "GET", f"/picture?id={quote(with_photo)}&side=100000", headers={"Host": site[2]}
+    )
     answer = connection.getresponse()
     with Image.open(io.BytesIO(answer.read())) as picture:
         assert picture.format == "JPEG"

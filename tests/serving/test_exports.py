@@ -176,13 +176,22 @@ def test_names_cannot_be_commands(database: str) -> None:
 
 
 def test_a_csv_cell_is_never_a_formula(tmp_path: Path) -> None:
-    evil = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", 'say "hi", you', "plain"]
+    evil = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "＝1+1", 'say "hi", you', "plain"]
     files.write(lists(evil, ("=cmd|' /C calc'!A0",)), tmp_path / "lists.csv", "csv")
     with (tmp_path / "lists.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert not [row for row in rows for cell in row.values() if cell[:1] in "=+-@\t"]
+    assert not [row for row in rows for cell in row.values() if cell[:1] in "=+-@\t＝"]
     assert [row["item_id"].removeprefix("'") for row in rows] == evil
-    assert [float(row["score"]) for row in rows] == pytest.approx([1 / n for n in range(1, 8)])
+    assert [float(row["score"]) for row in rows] == pytest.approx([1 / n for n in range(1, 9)])
+
+
+def test_a_link_at_the_files_name_is_replaced_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("canary")
+    (tmp_path / "lists.csv").symlink_to(tmp_path / "precious")
+    (tmp_path / ".lists.csv.part").symlink_to(tmp_path / "precious")
+    files.write(lists(["a"]), tmp_path / "lists.csv", "csv")
+    assert (tmp_path / "precious").read_text() == "canary"
+    assert not (tmp_path / "lists.csv").is_symlink()
 
 
 def test_jsonl_holds_texts_as_they_are(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Lists as one CSV or JSONL file, which appears whole or not at all."""
 
+import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,7 @@ from recsys.errors import ResourceFault
 
 Kind = Literal["csv", "jsonl"]
 # A spreadsheet takes a cell that begins so for a formula, and runs it (OWASP, "CSV Injection").
-FORMULA = r"^[=+\-@\t\r]"
+FORMULA = r"^[=+\-@\t\r\n\x00＝＋－＠]"
 
 
 def write(frame: pl.DataFrame, path: Path, kind: Kind) -> None:
@@ -22,7 +23,7 @@ def write(frame: pl.DataFrame, path: Path, kind: Kind) -> None:
     Raises:
         ResourceFault: the disk is full or not writable.
     """
-    staged = path.with_name(f".{path.name}.part")
+    staged = path.with_name(f"{durable.TEMPORARY}{path.name}-{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if kind == "csv":
