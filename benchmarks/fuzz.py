@@ -204,7 +204,7 @@ def fuzzed(name: str, content: bytes, parser: Parser, first: int, end: float) ->
             answers[answer.split(":")[0]] += 1
         number += len(told)
     return {
-        "parser": name, "inputs": number - first, "undamaged": undamaged, "crashes": len(crashes),
+        "parser": name, "inputs": number - first, "first": undamaged, "crashes": len(crashes),
         "first_crashes": crashes[:5], "answers": dict(answers.most_common(12)),
     }  # fmt: skip
 
