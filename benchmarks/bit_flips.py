@@ -2,11 +2,11 @@
 
     python benchmarks/bit_flips.py [--flips 200]
 
-A small shop's night is published; then a random bit of a random file of an artefact is flipped, what
-reads the artefact reads it in a fork of its own, and the file is put back. *Refused*: a fault of ours;
-*healed*: the damaged one was left alone, and what it held was made again or taken from an older one;
-*unnoticed*: it was read as if whole; *crashed*: any other end. Prints one JSON line a kind. Results in
-`RELIABILITY.md` here.
+A small shop's night is published; then a random bit of a random file of an artefact is flipped,
+what reads the artefact reads it in a fork of its own, and the file is put back. *Refused*: a fault
+of ours; *healed*: the damaged one was left alone, and what it held was made again or taken from an
+older one; *unnoticed*: it was read as if whole; *crashed*: any other end. Prints one JSON line a
+kind. Results in `RELIABILITY.md` here.
 """
 
 import argparse
@@ -32,7 +32,7 @@ WORDS = ("refused", "healed", "unnoticed", "crashed")
 
 
 def kinds(settings: Settings) -> dict[str, tuple[Path, Callable[[Path], bool]]]:
-    """Folder of each kind of artefact, and its reader: true where it did without the damaged file."""
+    """Folder of each kind of artefact, and its reader: true where it did without the damaged."""
     root = settings.root
 
     def features(_: Path) -> bool:

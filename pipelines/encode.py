@@ -56,7 +56,7 @@ def fill(settings: Settings, found: Inputs) -> list[dict[str, Any]]:
             continue
         sources = sources_of(modality, found.items, Path(settings.data.folder))
         size = encoders.batch_size(modality, settings.features)
-        store = _store(settings, modality, encoder)
+        store = _store(settings, modality, encoder, heal=True)
         done = filling.fill(store, encoder, sources, size, settings.features.decoders)
         reasons: dict[str, int] = {}
         for code, _ in done.store.failures.values():
@@ -170,6 +170,8 @@ def _ready_made(settings: Settings, found: Inputs) -> dict[str, tuple[Vectors, M
     }
 
 
-def _store(settings: Settings, modality: Modality, encoder: Encoder) -> Store:
+def _store(
+    settings: Settings, modality: Modality, encoder: Encoder, *, heal: bool = False
+) -> Store:
     root = settings.root / "embeddings" / modality
-    return stores.open_store(root, encoder.fingerprint, encoder.width)
+    return stores.open_store(root, encoder.fingerprint, encoder.width, heal=heal)

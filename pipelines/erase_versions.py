@@ -25,7 +25,7 @@ from recsys.models import saved
 from recsys.models.two_tower import TwoTower
 from recsys.serving import release
 
-MADE_BY_PUBLISHING = {"format", "kind", "name", "content", "parents", "files"}
+MADE_BY_PUBLISHING = {"format", "kind", "name", "content", "parents", "files", artefacts.SEAL}
 TABLE = "item_tower.id_embedding.table.weight"
 REPORT = "report.html"
 EXAMPLES = re.compile(r'<section id="examples">.*?</section>', re.DOTALL)

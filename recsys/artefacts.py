@@ -19,9 +19,10 @@ from typing import Any
 from recsys import durable
 from recsys.errors import InputFault, ResourceFault
 
-FORMAT = 1
+FORMAT = 2  # since 2 the manifest seals itself
 MANIFEST = "manifest.json"
 POINTER = "CURRENT"
+SEAL = "seal"
 STAGING = durable.TEMPORARY
 
 
@@ -78,7 +79,7 @@ def publishing(
             "files": files,
             **staged.facts,
         }
-        durable.write_json(staging / MANIFEST, manifest)
+        durable.write_json(staging / MANIFEST, {**manifest, SEAL: seal(manifest)})
         for folder in sorted({path.parent for path in staging.rglob("*")} | {staging}):
             durable.sync_folder(folder)
         _replace(staging, root / name)
@@ -102,6 +103,13 @@ def content_hash(files: Mapping[str, Mapping[str, Any]]) -> str:
     """A hash over names and sha256 of `files`: what the folder holds (16 hex digits)."""
     lines = "".join(f"{name} {entry['sha256']}\n" for name, entry in sorted(files.items()))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def seal(manifest: Mapping[str, Any]) -> str:
+    """A hash over all of a manifest but its seal, 16 hex digits: no bit of it changes unnoticed."""
+    rest = {key: value for key, value in manifest.items() if key != SEAL}
+    plain = json.loads(json.dumps(rest, default=str))  # as a reader sees it
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read(folder: Path, kind: str, *, check: bool = True) -> dict[str, Any]:
@@ -197,7 +205,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise InputFault(
             "the manifest is damaged", where=str(folder / MANIFEST), fix="make it again"
         )
-    if content_hash(manifest["files"]) != manifest.get("content"):
+    sealed = manifest.get("format") == 1 or manifest.get(SEAL) == seal(manifest)
+    if not sealed or content_hash(manifest["files"]) != manifest.get("content"):
         raise InputFault(
             "the manifest does not match itself", where=str(folder / MANIFEST), fix="make it again"
         )

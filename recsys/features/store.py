@@ -75,10 +75,17 @@ class Store:
         return vectors, present
 
 
-def open_store(root: Path, name: str, width: int) -> Store:
-    """Opens a store; one that is damaged counts as empty and is made again.
+def open_store(root: Path, name: str, width: int, *, heal: bool = False) -> Store:
+    """Opens a store; one that is not there is empty.
+
+    Args:
+        root: folder of the modality.
+        name: the encoder's fingerprint.
+        width: D.
+        heal: a damaged store counts as empty, for one who makes it again.
 
     Raises:
+        InputFault: it is damaged.
         MismatchFault: it holds vectors of another width.
     """
     store = Store(root, name, width, vectors=np.zeros((0, width), np.float32))
@@ -89,6 +96,11 @@ def open_store(root: Path, name: str, width: int) -> Store:
         table = pl.read_parquet(root / name / TABLE)
         failures = pl.read_parquet(root / name / FAILURES)
     except (InputFault, pl.exceptions.PolarsError, OSError) as error:
+        if not heal:
+            raise InputFault(
+                f"damaged embeddings: {str(error)[:200]}", where=str(root / name),
+                fix="`recsys encode` makes them again",
+            ) from None  # fmt: skip
         say(f"embeddings {root / name} are damaged and made again: {str(error)[:200]}")
         return store
     vectors = table["vector"].to_numpy()

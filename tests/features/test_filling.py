@@ -65,7 +65,7 @@ def texts(count: int, start: int = 0) -> dict[str, str]:
 
 
 def fill(root: Path, encoder: Any, sources: Any, batch: int = 4) -> encode.Filled:
-    store = open_store(root, encoder.fingerprint, encoder.width)
+    store = open_store(root, encoder.fingerprint, encoder.width, heal=True)
     return encode.fill(store, encoder, sources, batch, 2)
 
 

@@ -102,6 +102,31 @@ def test_damage_is_refused(tmp_path: Path, damage: str) -> None:
         artefacts.current(tmp_path, "model")
 
 
+def test_every_bit_of_a_manifest_counts(tmp_path: Path) -> None:
+    publish(tmp_path, "v1", "hello")
+    path = tmp_path / "v1" / "manifest.json"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << (place % 8)
+        path.write_bytes(damaged)
+        with pytest.raises(InputFault):
+            artefacts.current(tmp_path, "model")
+    path.write_bytes(whole)
+    assert artefacts.current(tmp_path, "model")[0].name == "v1"
+
+
+def test_a_manifest_from_before_seals_is_read(tmp_path: Path) -> None:
+    publish(tmp_path, "v1", "hello")
+    path = tmp_path / "v1" / "manifest.json"
+    old = {key: value for key, value in json.loads(path.read_text()).items() if key != "seal"}
+    path.write_text(json.dumps(old | {"format": 1}))
+    assert artefacts.current(tmp_path, "model")[0].name == "v1"
+    path.write_text(json.dumps(old))
+    with pytest.raises(InputFault, match="does not match itself"):
+        artefacts.current(tmp_path, "model")
+
+
 @pytest.mark.parametrize("pointer", ["", "\n", "gone", "../v1", ".hidden"])
 def test_a_bad_pointer_is_refused(tmp_path: Path, pointer: str) -> None:
     publish(tmp_path, "v1", "hello")
