@@ -82,7 +82,8 @@ def stage(
     """Runs a stage under the work folder's lock, with a run record, and prints its result.
 
     Raises:
-        UsageFault: several processes were started for a stage that one does alone.
+        UsageFault: several processes were started for a stage that one does alone; or the work
+            folder is the dataset's, or in it.
     """
     work = Path(chosen.work)
     here = distributed.world()
@@ -91,6 +92,7 @@ def stage(
             "only `train` runs in several processes", value=f"{command} in {here.size}",
             where="torchrun", fix=f"start `recsys {command}` without torchrun",
         )  # fmt: skip
+    _keep_apart(chosen)
     if not here.first:  # the first process holds the lock, keeps the record and prints
         action(runs.Run(""))
         return
@@ -101,6 +103,15 @@ def stage(
         current_run.append(run.name)
         result = action(run)
     show(as_json, result)
+
+
+def _keep_apart(chosen: Settings) -> None:
+    work, data = Path(chosen.work).resolve(), Path(chosen.data.folder).resolve()
+    if work == data or data in work.parents:  # what is made would be read as what is given
+        raise UsageFault(
+            "the work folder is the dataset folder, or inside it", value=chosen.work,
+            where="work", fix="name a folder beside the dataset folder",
+        )  # fmt: skip
 
 
 def show(as_json: bool, result: dict[str, Any]) -> None:

@@ -90,6 +90,14 @@ def test_s8_secrets_are_written_nowhere(
     assert not [path for path in files if CANARY.encode() in path.read_bytes()]
 
 
+@pytest.mark.parametrize("inside", [".", "work", "interactions", "media/../work"])
+def test_r04_nothing_is_made_inside_the_dataset(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "items.jsonl").touch()
+    chosen = [f"data.folder={tmp_path}", f"work={tmp_path}/{inside}"]
+    assert cli.invoke(["ingest", *chosen]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["items.jsonl"]
+
+
 def test_s17_pruning_removes_releases_and_nothing_else(tmp_path: Path) -> None:
     root, outside = tmp_path / "releases", tmp_path / "outside"
     for place, names in ((outside, ["precious"]), (root, ["2026-01-01", "2026-01-02"])):
