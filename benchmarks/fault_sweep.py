@@ -45,7 +45,7 @@ NAMES = (
 ACTIONS = {"syscall": "signal=KILL", "eio": "error=EIO", "enospc": "error=ENOSPC"}
 CALLS = {"syscall": WRITES + SYNCS + NAMES, "eio": SYNCS, "enospc": WRITES}
 HUNG_SECONDS = 120.0
-Fault = tuple[str, int] | float  # the k-th of a system call, or a moment
+Fault = tuple[str, int] | float  # the k-th of a system call, or a share of a run's time
 
 
 class Sweep:
@@ -54,6 +54,7 @@ class Sweep:
     def __init__(self, command: str, folder: Path) -> None:
         self.command, self.folder = command, folder
         self.base, self.work = folder / "base", folder / "work"
+        self.seconds = HUNG_SECONDS  # of the quickest whole run so far
         self.words = [
             f"work={self.work}", f"data.folder={folder / 'shop'}", "tracking.enabled=false",
             "evaluation.draws=100", "split.validation_days=3", "split.test_days=3",
@@ -154,11 +155,11 @@ class Sweep:
         return [self.command, *(["--resume"] if self.command == "train" and saved else [])]
 
 
-def plan(sweep: Sweep, mode: str, trials: int, seconds: float) -> Iterator[Fault]:
+def plan(sweep: Sweep, mode: str, trials: int) -> Iterator[Fault]:
     """Every fault of a mode; at most `trials` of them, evenly, where that is not 0."""
     if mode == "random":
         moments = random.Random(0)
-        yield from (moments.uniform(0, 1.1) * seconds for _ in range(trials or 300))
+        yield from (moments.uniform(0, 1.1) for _ in range(trials or 300))
         return
     sweep.begin()
     log = sweep.folder / "calls"
@@ -177,7 +178,11 @@ def plan(sweep: Sweep, mode: str, trials: int, seconds: float) -> Iterator[Fault
 def faulted(sweep: Sweep, mode: str, fault: Fault) -> int | None:
     """Runs the command under a fault; its exit code, None where it hung or was killed in time."""
     if isinstance(fault, float):
-        return sweep.wait(sweep.forked([sweep.command]), fault)
+        start = time.monotonic()
+        code = sweep.wait(sweep.forked([sweep.command]), fault * sweep.seconds)
+        if code == 0:
+            sweep.seconds = min(sweep.seconds, time.monotonic() - start)
+        return code
     name, k = fault
     from_here = "+" if mode == "enospc" else ""  # a full disk stays full
     inject = f"inject={name}:{ACTIONS[mode]}:when={k}{from_here}"
@@ -213,13 +218,13 @@ def swept(sweep: Sweep, mode: str, trials: int, recover: int) -> dict[str, Any]:
     old = said(sweep, file)
     start = time.monotonic()
     assert sweep.wait(sweep.forked([sweep.command]), HUNG_SECONDS) == 0
-    seconds = time.monotonic() - start
+    sweep.seconds = time.monotonic() - start
     new = said(sweep, file)
     assert new != old
     whole = [old, new] if sweep.command != "encode" else None
     codes: collections.Counter[str] = collections.Counter()
     bad: list[Any] = []
-    for number, fault in enumerate(plan(sweep, mode, trials, seconds)):
+    for number, fault in enumerate(plan(sweep, mode, trials)):
         sweep.begin()
         code = faulted(sweep, mode, fault)
         codes[str(code)] += 1
