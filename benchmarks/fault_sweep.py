@@ -27,10 +27,12 @@ from typing import Any
 
 os.environ |= {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
 
-from pipelines import cli, encode, nightly, train  # noqa: F401  (a fork finds them imported)
+# a fork finds imported what its command needs
+from pipelines import cli, encode, nightly, train, trained  # noqa: F401
 from recsys import artefacts
 from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
+from recsys.features import store
 from recsys.serving import release
 
 SHOP = ShopSettings(
@@ -58,7 +60,7 @@ class Sweep:
         self.words = [
             f"work={self.work}", f"data.folder={folder / 'shop'}", "tracking.enabled=false",
             "evaluation.draws=100", "split.validation_days=3", "split.test_days=3",
-            "model.width=16", "train.epochs=2", "train.checkpoint_steps=2",
+            "model.width=16", "train.epochs=2", "train.checkpoint_steps=2", "champion.rule=always",
             "lists.index.kind=exact", "features.image.batch=16",
             "features.video.batch=8",
         ]  # fmt: skip
@@ -134,20 +136,15 @@ class Sweep:
 
     def live(self) -> tuple[str, ...]:
         """Names and contents of what is live, every file checked; faults where it is damaged."""
-        found = []
-        roots = {
-            "encode": sorted((self.work / "embeddings").glob("*")),
-            "train": [self.work / "models"],
-            "nightly": [self.work / "releases"],
-        }
-        for root in roots[self.command]:
-            if artefacts.exists(root):
-                kind = json.loads(next(root.glob("[!.]*/manifest.json")).read_text())["kind"]
-                folder, manifest = artefacts.current(root, kind)
-                found.append(f"{root.name}/{folder.name}/{manifest['content']}")
+        if self.command == "encode":
+            folders = sorted((self.work / "embeddings").glob("*/[!.]*"))
+            return tuple(f"{f}/{artefacts.read(f, store.KIND)['content']}" for f in folders)
+        kind = {"train": trained.KIND, "nightly": release.KIND}[self.command]
+        root = self.work / {"train": "models", "nightly": "releases"}[self.command]
+        folder, manifest = artefacts.current(root, kind)
         if self.command == "nightly":
-            release.verify(self.work / "releases")
-        return tuple(found)
+            release.verify(root)
+        return (f"{folder.name}/{manifest['content']}",)
 
     def again(self) -> list[str]:
         """The command as a person repeats it: a training goes on from its checkpoint."""
