@@ -71,7 +71,7 @@ class Sweep:
         write_shop(SHOP, self.folder / "shop")
         before = {
             "encode": [["ingest"]],
-            "train": [["ingest"], ["train", "train.epochs=1"]],
+            "train": [["ingest"], ["train", "train.seed=1"]],
             "nightly": [["nightly", "--date", "2026-10-28"]],
         }
         for words in before[self.command]:

@@ -104,11 +104,11 @@ def in_shop(root: Path, name: str) -> tuple[bytes, Parser]:
     return (root / "as" / name).read_bytes(), parse
 
 
-def reader(read: Callable[[Path], object]) -> Parser:
+def reader(read: Callable[[Path], object], name: str = "input") -> Parser:
     """A function of a path that may raise a fault of ours and nothing else."""
 
     def parse(content: bytes, folder: Path) -> str:
-        path = folder / "input"
+        path = folder / name
         path.write_bytes(content)
         try:
             read(path)
@@ -156,7 +156,7 @@ def parsers(root: Path) -> dict[str, tuple[bytes, Parser]]:
         "clip": (clip.read_bytes(), reader(lambda path: clips.load(path, 4, 32, limits))),
         "vectors": (
             (root / "as" / "vectors.parquet").read_bytes(),
-            reader(lambda path: read_vectors(path, known)),
+            reader(lambda path: read_vectors(path, known), "vectors.parquet"),
         ),
     }
 

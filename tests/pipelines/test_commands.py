@@ -1,12 +1,13 @@
 """The command line on a tiny sample shop: every stage, and an exit code for every kind of fault."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipelines import cli
+from pipelines import cli, runs
 from recsys import durable
 from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
@@ -230,3 +231,9 @@ def test_every_run_leaves_its_record(settings: list[str]) -> None:
     ]
     assert {"ok", "failed"} <= {record["status"] for record in records}
     assert all(record["status"] != "running" for record in records)
+
+
+@pytest.mark.parametrize("name", ["ENOSPC", "EDQUOT", "EROFS", "EFBIG", "EIO"])
+def test_a_disk_that_fails_is_a_matter_of_resources(name: str) -> None:
+    assert runs.exit_code(OSError(getattr(errno, name), "as the system says")) == 7
+    assert runs.exit_code(OSError(errno.EPIPE, "as the system says")) == 1

@@ -13,7 +13,7 @@ from recsys.settings import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("README*.md")])
-MADE = {"settings.md", "commands.md", "benchmarks.md", "gpu.md"}
+MADE = {"settings.md", "commands.md", "benchmarks.md", "gpu.md", "reliability.md"}
 SHOWN = re.compile(r"^(?:    |\$ )?(recsys [a-z].*?)(?:\s+#.*)?$", re.MULTILINE)
 
 
