@@ -120,6 +120,21 @@ def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
     return Night(plan, model, recommender, past, found.people(past), features)
 
 
+def again(settings: Settings, run: Run, found: Inputs, date: str) -> Night:
+    """What the lists of a published release were made from, for looking into them.
+
+    Args:
+        settings: all of them.
+        run: a record for the timings.
+        found: catalogue and log as they are now.
+        date: of the release, YYYY-MM-DD.
+    """
+    day, at_seconds = inputs.moment(date, found.newest_seconds())
+    model = train.load(settings)
+    standing = basis.of_day(settings, found, model, str(day), at_seconds)
+    return prepared(settings, run, Plan(day, at_seconds, found, model, {}, standing, "", {}))
+
+
 def index_facts(recommender: Recommender) -> dict[str, Any]:
     """Which index answers, how it is set, and the share of exact search's candidates it finds."""
     chosen = recommender.index.settings

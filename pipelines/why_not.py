@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines import basis, inputs, night, train
+from pipelines import inputs, night
 from pipelines.inputs import Inputs
-from pipelines.night import Plan
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts
@@ -130,11 +129,7 @@ def _by_score(
     settings: Settings, found: Inputs, manifest: dict[str, Any], user: str, item: str
 ) -> Answer:
     """Where the item stands among all that may be listed, and what it lacks."""
-    day, at_seconds = inputs.moment(manifest["date"], found.newest_seconds())
-    model = train.load(settings)
-    standing = basis.of_day(settings, found, model, str(day), at_seconds)
-    plan = Plan(day, at_seconds, found, model, {}, standing, "", {})
-    made = night.prepared(settings, Run("why-not"), plan)
+    made = night.again(settings, Run("why-not"), found, manifest["date"])
     recommender, row = made.recommender, found.vocabulary.rows([item])[0]
     mine = found.histories(settings, made.past.filter(pl.col("user_id") == user))
     every = recommender.candidates(mine, len(recommender.index))

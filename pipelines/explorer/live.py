@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipelines import basis, inputs, night, search, space, train
+from pipelines import night, search, space
 from pipelines.explorer.shelf import TERM, Shelf
-from pipelines.night import Night, Plan
+from pipelines.night import Night
 from pipelines.runs import Run
 from pipelines.search import Query
 from pipelines.space import Space
@@ -99,11 +99,7 @@ class Live:
     def _prepare(self) -> None:
         shelf = self._shelf
         try:
-            day, at_seconds = inputs.moment(shelf.manifest["date"], shelf.found.newest_seconds())
-            model = train.load(shelf.settings)
-            standing = basis.of_day(shelf.settings, shelf.found, model, str(day), at_seconds)
-            plan = Plan(day, at_seconds, shelf.found, model, {}, standing, "", {})
-            made = night.prepared(shelf.settings, Run("explore"), plan)
+            made = night.again(shelf.settings, Run("explore"), shelf.found, shelf.manifest["date"])
             self._space = _space(shelf, made)
             self._night = made
         except Fault as fault:
