@@ -50,17 +50,17 @@ def show_user(settings: Settings, user: str) -> dict[str, Any]:
         raise unknown("user", user, lists["user_id"].unique())
     titles = _titles(settings)
     log = inputs.load(settings).log.filter(pl.col("user_id") == user).tail(HISTORY)
-    terms = [name for name in rows.columns if name.startswith("term_")]
+    terms = release.term_names(rows)
     text = [f"history of {user}, newest last ({manifest['date']})"]
     text += [
         f"  {row['timestamp']:%Y-%m-%d %H:%M}  {row['event']:9}  {row['item_id']:12}  "
         f"{titles.get(row['item_id'], '')}"
         for row in log.iter_rows(named=True)
     ]
-    text += [f"list ({rows['source'][0]}): rank, item, score = {' + '.join(t[5:] for t in terms)}"]
+    text += [f"list ({rows['source'][0]}): rank, item, score = {' + '.join(terms)}"]
     text += [
         f"{row['rank']:>4}  {row['item_id']:12}  {row['score']:8.3f} = "
-        + " + ".join(f"{row[term]:.2f}" for term in terms)
+        + " + ".join(f"{row[release.TERM + term]:.2f}" for term in terms)
         + f"  {titles.get(row['item_id'], '')}"
         for row in rows.iter_rows(named=True)
     ]

@@ -10,6 +10,7 @@ from pipelines.settings import Settings
 from pipelines.train import Model
 from recsys import artefacts
 from recsys.data import buckets, media_paths
+from recsys.serving import release
 
 EXAMPLES, PLACES, HISTORY = 6, 10, 8
 
@@ -36,7 +37,7 @@ def of_night(
 
 def _examples(settings: Settings, found: Inputs, lists: pl.DataFrame) -> list[dict[str, Any]]:
     """Lists of users spread evenly over all users with a model list, in the order of their ids."""
-    users = lists.filter(pl.col("source") == "model")["user_id"].unique().sort()
+    users = lists.filter(pl.col("source") == release.MODEL)["user_id"].unique().sort()
     if users.is_empty():
         users = lists["user_id"].unique().sort()
     chosen = users.gather_every(max(1, len(users) // EXAMPLES)).head(EXAMPLES)
@@ -45,7 +46,7 @@ def _examples(settings: Settings, found: Inputs, lists: pl.DataFrame) -> list[di
 
 def _example(settings: Settings, found: Inputs, lists: pl.DataFrame, user: str) -> dict[str, Any]:
     rows = lists.filter(pl.col("user_id") == user).sort("rank").head(PLACES)
-    terms = [name for name in rows.columns if name.startswith("term_")]
+    terms = release.term_names(rows)
     items = found.items.select("item_id", "title", "category", "image")
     picks = [
         {
@@ -53,7 +54,7 @@ def _example(settings: Settings, found: Inputs, lists: pl.DataFrame, user: str) 
             "title": row["title"] or row["item_id"],
             "category": ", ".join(row["category"] or []),
             "score": row["score"],
-            "terms": {name[5:]: row[name] for name in terms},
+            "terms": {name: row[release.TERM + name] for name in terms},
             "picture": _picture(settings, row["image"]),
         }
         for row in rows.join(items, on="item_id", how="left", maintain_order="left").iter_rows(

@@ -9,7 +9,7 @@ import polars as pl
 import torch
 
 from pipelines import night, search, space
-from pipelines.explorer.shelf import TERM, Shelf
+from pipelines.explorer.shelf import Shelf
 from pipelines.night import Night
 from pipelines.runs import Run
 from pipelines.search import Query
@@ -126,8 +126,3 @@ def blended(recommender: Recommender, blend: Blend) -> Recommender:
         rules = rules.model_copy(update={"mmr": blend.diversity})
     settings = recommender.settings.model_copy(update={"diversity": rules})
     return replace(recommender, reranker=replace(old, weights=weights), settings=settings)
-
-
-def terms_of(row: dict[str, Any]) -> dict[str, float]:
-    """The terms of one published row, by name."""
-    return {name[len(TERM) :]: value or 0.0 for name, value in row.items() if name.startswith(TERM)}

@@ -7,7 +7,7 @@ import polars as pl
 
 from pipelines import differences
 from pipelines.explorer import grouped
-from pipelines.explorer.live import Blend, Live, terms_of
+from pipelines.explorer.live import Blend, Live
 from pipelines.explorer.shelf import Card, Shelf, lists_of
 from pipelines.search import Query
 from recsys.errors import near
@@ -80,14 +80,14 @@ def listed(shelf: Shelf, live: Live, user_id: str, blend: Blend) -> dict[str, An
     can = live.ready and by_model and len(shelf.past[user_id]) > 0
     if can and not blend.as_published:
         rows = live.lists(user_id, blend)
-    names = [name[5:] for name in rows.columns if name.startswith("term_")]
+    names = release.term_names(rows)
     places = [
         {
             "rank": row["rank"],
             "before": published.get(row["item_id"]),
             "score": row["score"],
             "card": shelf.card(row["item_id"]),
-            "terms": terms_of(row),
+            "terms": {name: row[release.TERM + name] or 0.0 for name in names},
             "pulls": [],
             "modalities": [],
         }

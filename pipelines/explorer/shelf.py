@@ -12,8 +12,6 @@ from pipelines.settings import Settings
 from recsys import artefacts
 from recsys.serving import release
 
-TERM = "term_"
-
 
 @dataclass(frozen=True)
 class Card:
@@ -60,11 +58,6 @@ class Shelf:
     lists: Grouped
     near: Grouped
     past: Grouped
-
-    @property
-    def terms(self) -> tuple[str, ...]:
-        """Of a score, as the lists' columns name them, without their prefix."""
-        return tuple(name[len(TERM) :] for name in self.lists.frame.columns if TERM in name)
 
     def card(self, item_id: str) -> Card:
         """An item of the catalogue; one that it no longer knows has only its id."""

@@ -20,6 +20,7 @@ Rows = npt.NDArray[np.int64]
 KIND = "release"
 ROWS_PER_PART = 2_000_000
 MODEL, POPULAR = "model", "popular"
+TERM = "term_"  # of the columns that hold the terms of a score
 POPULAR_FILE = "popular.parquet"
 PARQUET: dict[str, Any] = {"compression": "zstd", "statistics": True, "row_group_size": 250_000}
 
@@ -47,11 +48,16 @@ def list_frame(
             "rank": pl.Series(rank + 1, dtype=pl.Int32),
             "item_id": pl.Series(ids[ranked.rows[place, rank]], dtype=pl.String),
             "score": ranked.scores[place, rank],
-            **{f"term_{name}": terms[:, number] for number, name in enumerate(names)},
+            **{f"{TERM}{name}": terms[:, number] for number, name in enumerate(names)},
             "source": pl.Series([MODEL] * len(place), dtype=pl.String),
         }
     )
     return frame.sort("user_id", "rank")
+
+
+def term_names(lists: pl.DataFrame) -> list[str]:
+    """Names of the terms of a score, as the columns of published lists hold them."""
+    return [name.removeprefix(TERM) for name in lists.columns if name.startswith(TERM)]
 
 
 def popular_frame(
