@@ -4,7 +4,6 @@
 placed vectors, so that one index serves them all.
 """
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys.errors import InputFault, UsageFault
+from recsys.errors import InputFault, UsageFault, near
 from recsys.serving import candidates, exact, index
 from recsys.serving.index import Index, IndexSettings
 
@@ -170,10 +169,10 @@ def _known(wanted: tuple[str, ...], column: pl.Series) -> None:
     for name in wanted:
         if name in known:
             continue
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known[:5]
+        some = near(name, known) or known[:5]
         raise UsageFault(
             "no item has this category", value=name, where="--category",
-            fix=f"such as {', '.join(near)}" if near else "the catalogue has no categories",
+            fix=f"such as {', '.join(some)}" if some else "the catalogue has no categories",
         )  # fmt: skip
 
 
