@@ -52,7 +52,10 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
             staged.rows[f"{title}.parquet"] = frame.height
         durable.write_json(staged.folder / "heads.json", heads)
     lines = [*_head_lines(heads), "", *_cluster_lines(table), ""]
-    lines += [*_twin_lines(twins, space.found.items), f"annotations: {settings.root / ROOT / name}"]
+    lines += [
+        *_twin_lines(twins, space.found.titles()),
+        f"annotations: {settings.root / ROOT / name}",
+    ]
     return {
         "text": "\n".join(lines),
         "annotations": str(settings.root / ROOT / name),
@@ -200,8 +203,7 @@ def _cluster_lines(table: pl.DataFrame, most: int = 10) -> list[str]:
     return [head, *lines, *([f"and {len(table) - most} more"] if len(table) > most else [])]
 
 
-def _twin_lines(twins: pl.DataFrame, items: pl.DataFrame, most: int = 5) -> list[str]:
-    titles = dict(zip(items["item_id"], items["title"].fill_null(""), strict=True))
+def _twin_lines(twins: pl.DataFrame, titles: dict[str, str], most: int = 5) -> list[str]:
     lines = [
         f"  {score:.3f}  {one} {titles[one]}  =  {other} {titles[other]}"
         for one, other, score in twins.head(most).iter_rows()

@@ -34,14 +34,14 @@ def run(settings: Settings, question: str, item: str, k: int) -> dict[str, Any]:
             "the question is empty or too long", value=question[:80], where="ask",
             fix=f"ask in 1 to {LONGEST:,} characters",
         )  # fmt: skip
-    items = inputs.load(settings).items
+    found = inputs.load(settings)
+    items, titles = found.items, found.titles()
     if item:
         chosen = items.filter(pl.col("item_id") == item)
         if chosen.is_empty():
             raise look.unknown("item", item, items["item_id"], "the catalogue")
         items = chosen
     answers = _answers(settings, Words(stated(items)), question, k)
-    titles = dict(zip(items["item_id"], items["title"].fill_null(""), strict=True))
     rows = [
         {"item_id": one.passage.item, "title": titles[one.passage.item], "answer": one.text,
          "source": one.passage.source, "passage": one.passage.text, "confidence": one.confidence}

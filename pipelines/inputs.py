@@ -54,6 +54,11 @@ class Inputs:
         """Histories of the users of `frame`."""
         return histories.build(frame, self.vocabulary, settings.event_names)
 
+    def titles(self) -> dict[str, str]:
+        """Title by item id; empty for an item without one."""
+        items = self.items
+        return dict(zip(items["item_id"], items["title"].fill_null(""), strict=True))
+
     @property
     def integer_ids(self) -> dict[str, bool]:
         """Which id columns of published files are whole numbers outside."""

@@ -24,7 +24,7 @@ def similar(settings: Settings, item: str) -> dict[str, Any]:
     rows = found.filter(pl.col("item_id") == item).sort("rank")
     if rows.is_empty():
         raise unknown("item", item, found["item_id"].unique())
-    titles = _titles(settings)
+    titles = inputs.load(settings).titles()
     lines = [
         f"{row['rank']:>3}  {row['similar_item_id']:12}  {row['score']:.3f}  "
         f"{titles.get(row['similar_item_id'], '')}"
@@ -48,8 +48,8 @@ def show_user(settings: Settings, user: str) -> dict[str, Any]:
     rows = lists.filter(pl.col("user_id") == user).sort("rank")
     if rows.is_empty():
         raise unknown("user", user, lists["user_id"].unique())
-    titles = _titles(settings)
-    log = inputs.load(settings).log.filter(pl.col("user_id") == user).tail(HISTORY)
+    known = inputs.load(settings)
+    titles, log = known.titles(), known.log.filter(pl.col("user_id") == user).tail(HISTORY)
     terms = release.term_names(rows)
     text = [f"history of {user}, newest last ({manifest['date']})"]
     text += [
@@ -70,11 +70,6 @@ def show_user(settings: Settings, user: str) -> dict[str, Any]:
         "history": log.select("timestamp", "event", "item_id").to_dicts(),
         "list": rows.drop("user_id").to_dicts(),
     }
-
-
-def _titles(settings: Settings) -> dict[str, str]:
-    items = inputs.load(settings).items
-    return dict(zip(items["item_id"], items["title"].fill_null(""), strict=True))
 
 
 def unknown(what: str, value: str, known: pl.Series, where: str = "the live release") -> InputFault:
