@@ -18,7 +18,7 @@ import numpy as np
 from pipelines import answers, inputs, lessons, train
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
-from pipelines.train import Model
+from pipelines.trained import Model
 from recsys.data import splits
 from recsys.data.splits import Split
 from recsys.evaluation.lists import RowSets

@@ -13,7 +13,7 @@ import numpy as np
 from pipelines import lessons, train
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
-from pipelines.train import Model
+from pipelines.trained import Model
 from recsys.data.splits import Split
 from recsys.errors import UsageFault, near
 from recsys.evaluation.table import EvaluationTable

@@ -18,7 +18,7 @@ import polars as pl
 from pipelines import catch_up, encode
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
-from pipelines.train import Model
+from pipelines.trained import Model
 from recsys import artefacts
 from recsys.data import buckets, erasure
 from recsys.errors import InputFault

@@ -16,10 +16,11 @@ from pipelines import answers, encode, inputs, lessons, staleness, systems, trad
 from pipelines.ablation import Ablation
 from pipelines.answers import System
 from pipelines.inputs import Inputs
+from pipelines.lessons import Question
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from pipelines.systems import LISTS
-from pipelines.train import Model, Question
+from pipelines.trained import Model
 from recsys import artefacts, durable, tracking
 from recsys.data import histories, splits
 from recsys.evaluation import segments

@@ -14,7 +14,7 @@ from pipelines import encode, inputs, lessons, train
 from pipelines.doctor import Finding, as_text
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
-from pipelines.train import Model
+from pipelines.trained import Model
 from recsys.data import histories, splits
 from recsys.evaluation import health
 from recsys.evaluation.health import ListHealth, VectorHealth

@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from pipelines import basis, encode, evaluate, ingest, inputs, train
+from pipelines import basis, encode, evaluate, ingest, inputs, train, trained
 from pipelines.ablation import Ablation
 from pipelines.basis import Basis
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
-from pipelines.train import Model
+from pipelines.trained import Model
 from recsys import artefacts
 from recsys.data.histories import Histories
 from recsys.errors import UsageFault
@@ -69,7 +69,7 @@ def planned(settings: Settings, run: Run, date: str) -> Plan:
     found = inputs.load(settings)
     with run.timed("encode"):
         run.facts["encode"] = encode.fill(settings, found)
-    if not artefacts.exists(settings.root / train.ROOT):
+    if not artefacts.exists(settings.root / trained.ROOT):
         say("there is no model yet: training one")
         train.run(settings, run)
     elif train.due(settings, found):

@@ -14,7 +14,7 @@ import torch
 from pipelines import encode, inputs, look, train
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
-from pipelines.train import Model
+from pipelines.trained import Model
 from recsys.models.item_features import ItemFeatures
 from recsys.serving import co_consumption, item_space, vectors
 from recsys.serving.item_space import Filters, ItemSpace, Measure

@@ -14,7 +14,7 @@ from pipelines import answers, catch_up
 from pipelines.inputs import Inputs
 from pipelines.lessons import Question
 from pipelines.settings import Settings
-from pipelines.train import Model
+from pipelines.trained import Model
 from recsys.data import histories
 from recsys.data.histories import Histories
 from recsys.data.splits import TEST, Split

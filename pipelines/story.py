@@ -7,7 +7,7 @@ import polars as pl
 
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
-from pipelines.train import Model
+from pipelines.trained import Model
 from recsys import artefacts
 from recsys.data import buckets, media_paths
 from recsys.serving import release

@@ -7,7 +7,7 @@ from pipelines.answers import System
 from pipelines.inputs import Inputs
 from pipelines.lessons import Question
 from pipelines.settings import Settings
-from pipelines.train import Model
+from pipelines.trained import Model
 from recsys.data import splits
 from recsys.data.splits import Split
 from recsys.models.item_features import ItemFeatures

@@ -12,7 +12,7 @@ import polars as pl
 from pipelines import answers, lessons
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
-from pipelines.train import Model
+from pipelines.trained import Model
 from recsys.data import histories
 from recsys.data.splits import TRAIN, VALIDATION, Split
 from recsys.evaluation.evaluate import Segments, Shop, compare, judge

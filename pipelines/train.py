@@ -11,15 +11,12 @@ from pipelines.inputs import Inputs
 from pipelines.lessons import (
     VALIDATION_K,
     Lesson,
-    Question,
     fit,
     prepare,
-    question,
-    trends_of,
 )
 from pipelines.runs import Run
 from pipelines.settings import Settings
-from pipelines.trained import KIND, ROOT, Model, load
+from pipelines.trained import KIND, ROOT, load
 from recsys import artefacts, distributed, durable, tracking
 from recsys.data.splits import DAY_SECONDS, Split
 from recsys.errors import InputFault
@@ -31,7 +28,7 @@ from recsys.serving.reranking import Reranker
 from recsys.settings import fingerprint
 from recsys.training.trainer import FitResult
 
-__all__ = ["ROOT", "Model", "Question", "load", "question", "run", "trends_of"]
+__all__ = ["load", "run"]
 
 
 def run(settings: Settings, run: Run, resume: bool = False) -> dict[str, Any]:
