@@ -81,7 +81,8 @@ class TimmImage:
             if weights not in ("", "random"):
                 self._model.load_state_dict(_weights(Path(weights), self._model))
         except Exception as error:
-            raise missing_model("image", f"{name} {weights}".strip(), error) from None
+            named = f"{name} {weights}".strip()
+            raise missing_model("features.image.model", named, error) from None
         self._model = self._model.eval().to(device, memory_format=torch.channels_last)
         config = timm.data.resolve_model_data_config(self._model)
         config |= {k: tuple(options[k]) for k in ("mean", "std") if options.get(k)}

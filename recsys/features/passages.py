@@ -7,12 +7,10 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
-from recsys.features.pretrained import missing_model
+from recsys.features.pretrained import tokenizer, transformers_model
 from recsys.features.text import MAX_CHARACTERS, WORD
 from recsys.features.words import clean
-from recsys.offline import stay_offline
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 # What a question asks with says nothing of the thing asked for.
@@ -110,17 +108,9 @@ class ExtractiveModel:
     """
 
     def __init__(self, model: str, device: str) -> None:
-        stay_offline()
-        from transformers import AutoModelForQuestionAnswering, AutoTokenizer
-
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-            self._model: Any = AutoModelForQuestionAnswering.from_pretrained(
-                model, use_safetensors=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, ImportError) as error:
-            raise missing_model("question", model, error) from None
-        self._model = self._model.eval().to(device)
+        self._tokenizer = tokenizer("ask.model", model)
+        kind = "AutoModelForQuestionAnswering"
+        self._model = transformers_model("ask.model", model, device, kind)
 
     def answer(self, question: str, passage: Passage) -> Answer:
         """The most probable span of the passage; its probability beside that of no answer."""

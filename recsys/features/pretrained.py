@@ -9,36 +9,49 @@ from recsys.errors import InputFault
 from recsys.offline import stay_offline
 
 
-def transformers_model(what: str, model: str, device: str) -> Any:
+def transformers_model(setting: str, model: str, device: str, kind: str = "AutoModel") -> Any:
     """A transformers network, ready for inference.
 
     Args:
-        what: the modality, for messages.
+        setting: the setting that names it, for messages.
         model: a hub name or a local folder.
         device: torch device.
+        kind: of the library's classes, by what the network ends in.
 
     Raises:
         InputFault: the model is not there and cannot be had.
     """
     stay_offline()
-    from transformers import AutoModel
+    import transformers
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    known = getattr(transformers, kind)
     try:
-        loaded = AutoModel.from_pretrained(model, use_safetensors=True, trust_remote_code=False)
+        loaded = known.from_pretrained(model, use_safetensors=True, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
-        raise missing_model(what, model, error) from None
+        raise missing_model(setting, model, error) from None
     return loaded.eval().to(device)
 
 
-def missing_model(what: str, model: str, error: BaseException) -> InputFault:
+def tokenizer(setting: str, model: str) -> Any:
+    """The tokenizer of a transformers network; arguments and faults as of `transformers_model`."""
+    stay_offline()
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    except (OSError, ValueError, ImportError) as error:
+        raise missing_model(setting, model, error) from None
+
+
+def missing_model(setting: str, model: str, error: BaseException) -> InputFault:
     """The one message for a model that cannot be loaded: where to get it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return InputFault(
-        f"the {what} model cannot be loaded: {lines[0][:160]}",
+        f"the model cannot be loaded: {lines[0][:160]}",
         value=model,
-        where=f"features.{what}.model",
+        where=setting,
         fix="name a local folder with config.json and model.safetensors, or download the hub model "
         "once where there is a network (`hf download NAME --local-dir DIR`) and name that folder",
     )

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from recsys.features import words
 from recsys.features.media import MediaFault
-from recsys.features.pretrained import missing_model, transformers_model, weights_digest
-from recsys.offline import stay_offline
+from recsys.features.pretrained import tokenizer, transformers_model, weights_digest
 
 Vectors = npt.NDArray[np.float32]
 # Chinese, Japanese and Korean have no spaces: each sign is a token, and pairs make the words.
@@ -66,14 +65,8 @@ class TransformerText:
     modality = "text"
 
     def __init__(self, model: str, device: str) -> None:
-        stay_offline()
-        from transformers import AutoTokenizer
-
-        self._model = transformers_model("text", model, device)
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        except (OSError, ValueError, ImportError) as error:
-            raise missing_model("text", model, error) from None
+        self._model = transformers_model("features.text.model", model, device)
+        self._tokenizer = tokenizer("features.text.model", model)
         self.width = int(self._model.config.hidden_size)
         self.fingerprint = f"transformer-text-2-{MAX_TOKENS}-{weights_digest(model, self._model)}"
 

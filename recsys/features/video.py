@@ -97,7 +97,7 @@ class TransformersVideo:
     modality = "video"
 
     def __init__(self, model: str, limits: MediaLimits, device: str) -> None:
-        self._model = transformers_model("video", model, device)
+        self._model = transformers_model("features.video.model", model, device)
         config = self._model.config
         self._limits, self._device = limits, device
         self._frames, self._side = int(config.num_frames), int(config.image_size)
