@@ -64,8 +64,12 @@ class Projection(nn.Module):
         """`[n, D_m]` to `[n, D]`; what stands in rows that are not `present [n]` is never read."""
         # where, not multiplication: 0 * NaN is NaN, forward and backward
         values = torch.where(present.unsqueeze(-1), values, self.mean)
-        token: Tensor = self.dropout(self.norm(self.linear((values - self.mean) / self.deviation)))
+        token: Tensor = self.dropout(self.norm(self.linear(self.standardised(values))))
         return token
+
+    def standardised(self, values: Tensor) -> Tensor:
+        """`values [n, D_m]` less the mean, over the deviation."""
+        return (values - self.mean) / self.deviation
 
 
 class ItemTower(nn.Module):
