@@ -7,7 +7,7 @@ the night.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -121,7 +121,7 @@ def _of_known(settings: Settings, night: Night, frames: list[pl.DataFrame]) -> p
         ranked = recommender.lists(histories, k)
         known = np.diff(histories.offsets) > 0
         rows = np.where(known[:, None], ranked.rows, -1)
-        ranked = type(ranked)(rows, ranked.scores, ranked.terms)
+        ranked = replace(ranked, rows=rows)
         return release.list_frame(histories.user_ids, ranked, recommender.names, vocabulary.ids)
 
     return pl.concat(map_buckets(of_bucket, frames, settings.engine))
