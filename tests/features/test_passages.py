@@ -77,5 +77,5 @@ def test_a_model_answers_with_a_span(tmp_path: Path) -> None:
     assert answer.text
     assert answer.text in KNOWN[1].text
     assert 0 < answer.confidence < 1
-    with pytest.raises(InputFault, match="ask.model"):
+    with pytest.raises(InputFault, match=r"where: ask\.model"):
         ExtractiveModel(str(tmp_path / "nowhere"), "cpu")
