@@ -1,16 +1,15 @@
-"""`recsys similar` and `show-user`: looking into the live release."""
+"""Looking into the live release: `recsys similar`, and what other looks share."""
 
 from typing import Any
 
 import polars as pl
 
 from pipelines import inputs
+from pipelines.inputs import Inputs
 from pipelines.settings import Settings
 from recsys import artefacts
 from recsys.errors import InputFault, near
 from recsys.serving import release
-
-HISTORY = 20
 
 
 def similar(settings: Settings, item: str) -> dict[str, Any]:
@@ -37,39 +36,10 @@ def similar(settings: Settings, item: str) -> dict[str, Any]:
     }
 
 
-def show_user(settings: Settings, user: str) -> dict[str, Any]:
-    """A user's last events and live list, with every term of every score.
-
-    Raises:
-        InputFault: the live release has no list for such a user; names near ones.
-    """
-    folder, manifest = artefacts.current(settings.root / "releases", release.KIND)
-    lists = release.read_lists(folder)
-    rows = lists.filter(pl.col("user_id") == user).sort("rank")
-    if rows.is_empty():
-        raise unknown("user", user, lists["user_id"].unique())
-    known = inputs.load(settings)
-    titles, log = known.titles(), known.log.filter(pl.col("user_id") == user).tail(HISTORY)
-    terms = release.term_names(rows)
-    text = [f"history of {user}, newest last ({manifest['date']})"]
-    text += [
-        f"  {row['timestamp']:%Y-%m-%d %H:%M}  {row['event']:9}  {row['item_id']:12}  "
-        f"{titles.get(row['item_id'], '')}"
-        for row in log.iter_rows(named=True)
-    ]
-    text += [f"list ({rows['source'][0]}): rank, item, score = {' + '.join(terms)}"]
-    text += [
-        f"{row['rank']:>4}  {row['item_id']:12}  {row['score']:8.3f} = "
-        + " + ".join(f"{row[release.TERM + term]:.2f}" for term in terms)
-        + f"  {titles.get(row['item_id'], '')}"
-        for row in rows.iter_rows(named=True)
-    ]
-    return {
-        "text": "\n".join(text),
-        "user": user,
-        "history": log.select("timestamp", "event", "item_id").to_dicts(),
-        "list": rows.drop("user_id").to_dicts(),
-    }
+def changed_since(manifest: dict[str, Any], found: Inputs) -> list[str]:
+    """Which of catalogue and interactions are others than those that a release was made from."""
+    now = {"catalogue": found.catalogue.name, "interactions": found.interactions.name}
+    return [name for name, value in now.items() if manifest["parents"].get(name) != value]
 
 
 def unknown(what: str, value: str, known: pl.Series, where: str = "the live release") -> InputFault:

@@ -84,7 +84,7 @@ def _publish(
         counts = night_counts.of_lists(
             lists.lists, night.found, plan.model.trained, night.recommender, plan.at_seconds
         )
-        page = story.of_night(settings, night.found, night.model, plan.evaluation, lists.lists)
+        page = story.of_night(settings, night, lists.lists)
         page |= {"day": str(plan.day), "release": plan.name, "counts": counts}
         # the same inputs give the same page, so what differs by the clock stays in the manifest
         shown = gates.rows([gate for gate in table if gate.name != "list_seconds"])

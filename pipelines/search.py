@@ -63,7 +63,7 @@ def run(
     space = spaces.open_space(settings, view)
     found = search(space, query, k, filters)
     weights = spaces.weights_of(space.model, query_features(space, query))[0]
-    head = [f"query: {_weighed(weights)}"] if weights else []
+    head = [f"query: {spaces.weighed(weights)}"] if weights else []
     return {
         "text": "\n".join([*head, *map(line, found)]) if found else "nothing passes the filters",
         "query_weights": weights,
@@ -145,7 +145,7 @@ def line(found: dict[str, Any]) -> str:
     told = (
         f"{found['rank']:>3}  {found['item_id']:12}  {found['score']:6.3f}  {found['title'] or ''}"
     )
-    return told + (f"  ({_weighed(found['weights'])})" if found["weights"] else "")
+    return told + (f"  ({spaces.weighed(found['weights'])})" if found["weights"] else "")
 
 
 def _encoded(space: Space, name: str, source: str | Path) -> torch.Tensor:
@@ -187,8 +187,3 @@ def _require_something(query: Query) -> None:
             "there is nothing to search with", where="search",
             fix='give --text "...", --image FILE, --video FILE, or several of them',
         )  # fmt: skip
-
-
-def _weighed(weights: dict[str, float]) -> str:
-    ordered = sorted(weights.items(), key=lambda pair: -pair[1])
-    return ", ".join(f"{name} {weight:.0%}" for name, weight in ordered)

@@ -137,3 +137,9 @@ def weights_of(model: Model, features: ItemFeatures) -> list[dict[str, float] | 
         {name: float(value) for name, value, has in zip(names, row, there, strict=True) if has}
         for row, there in zip(weights, features.present, strict=True)
     ]
+
+
+def weighed(weights: dict[str, float]) -> str:
+    """Weights of modalities in words, the largest first."""
+    ordered = sorted(weights.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{name} {weight:.0%}" for name, weight in ordered)

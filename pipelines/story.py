@@ -5,9 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.inputs import Inputs
+from pipelines import why
+from pipelines.night import Night
 from pipelines.settings import Settings
-from pipelines.trained import Model
+from pipelines.why import Why
 from recsys import artefacts
 from recsys.data import buckets, media_paths
 from recsys.serving import release
@@ -15,10 +16,9 @@ from recsys.serving import release
 EXAMPLES, PLACES, HISTORY = 6, 10, 8
 
 
-def of_night(
-    settings: Settings, found: Inputs, model: Model, evaluation: dict[str, Any], lists: pl.DataFrame
-) -> dict[str, Any]:
+def of_night(settings: Settings, night: Night, lists: pl.DataFrame) -> dict[str, Any]:
     """The report's page but for the release's own counts and gates; holds no time of day."""
+    found, model = night.found, night.model
     log = artefacts.read(found.interactions, buckets.KIND, check=False)
     shop = artefacts.read(found.catalogue, "catalogue", check=False)
     quarantine = buckets.read_quarantine(found.interactions)
@@ -27,27 +27,31 @@ def of_night(
         "accounting": log["accounting"],
         "quarantine": dict(codes.iter_rows()),
         "catalogue": shop["counts"],
-        "evaluation": evaluation,
+        "evaluation": night.plan.evaluation,
         "course": model.course,
         "weights": dict(zip(model.reranker.names, model.reranker.weights, strict=True)),
-        "examples": _examples(settings, found, lists),
+        "examples": _examples(settings, night, lists),
         "show_ids": settings.nightly.show_ids,
     }
 
 
-def _examples(settings: Settings, found: Inputs, lists: pl.DataFrame) -> list[dict[str, Any]]:
+def _examples(settings: Settings, night: Night, lists: pl.DataFrame) -> list[dict[str, Any]]:
     """Lists of users spread evenly over all users with a model list, in the order of their ids."""
     users = lists.filter(pl.col("source") == release.MODEL)["user_id"].unique().sort()
     if users.is_empty():
         users = lists["user_id"].unique().sort()
     chosen = users.gather_every(max(1, len(users) // EXAMPLES)).head(EXAMPLES)
-    return [_example(settings, found, lists, user) for user in chosen]
+    return [_example(settings, night, lists, user) for user in chosen]
 
 
-def _example(settings: Settings, found: Inputs, lists: pl.DataFrame, user: str) -> dict[str, Any]:
+def _example(settings: Settings, night: Night, lists: pl.DataFrame, user: str) -> dict[str, Any]:
     rows = lists.filter(pl.col("user_id") == user).sort("rank").head(PLACES)
     terms = release.term_names(rows)
-    items = found.items.select("item_id", "title", "category", "image")
+    items = night.found.items.select("item_id", "title", "category", "image")
+    past = night.past.filter(pl.col("user_id") == user)
+    titles = past.join(items, on="item_id", how="left", maintain_order="left")["title"]
+    named = dict(zip(past["item_id"], (title or "" for title in titles), strict=True))
+    known = rows.join(items, on="item_id", how="left", maintain_order="left")
     picks = [
         {
             "item_id": row["item_id"],
@@ -56,19 +60,29 @@ def _example(settings: Settings, found: Inputs, lists: pl.DataFrame, user: str) 
             "score": row["score"],
             "terms": {name: row[release.TERM + name] for name in terms},
             "picture": _picture(settings, row["image"]),
+            "drawn_by": tuple(
+                named[pull["item_id"]] or pull["item_id"] for pull in reason["drawn_by"]
+            ),
+            "weights": reason["weights"] or {},
         }
-        for row in rows.join(items, on="item_id", how="left", maintain_order="left").iter_rows(
-            named=True
+        for row, reason in zip(
+            known.iter_rows(named=True), _reasons(settings, night, past, rows), strict=True
         )
     ]
-    past = found.log.filter(pl.col("user_id") == user).tail(HISTORY)
-    titles = past.join(items, on="item_id", how="left", maintain_order="left")["title"]
     return {
         "user_id": user,
         "source": rows["source"][0],
-        "history": tuple(title or "" for title in titles),
+        "history": tuple(title or "" for title in titles.tail(HISTORY)),
         "picks": picks,
     }
+
+
+def _reasons(settings: Settings, night: Night, past: pl.DataFrame, rows: pl.DataFrame) -> list[Why]:
+    """Why each row of a user's list stands there."""
+    items = rows["item_id"].to_list()
+    if rows["source"][0] == release.MODEL and len(past):
+        return why.of_list(night, night.found.histories(settings, past), items)
+    return [Why(drawn_by=[], parts={}, weights=None) for _ in items]
 
 
 def _picture(settings: Settings, paths: list[str] | None) -> bytes:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines import inputs, night
+from pipelines import inputs, look, night
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
@@ -61,11 +61,7 @@ def run(settings: Settings, user: str, item: str) -> dict[str, Any]:
         or _by_history(settings, found, mine, item, at_seconds)
         or _by_score(settings, found, manifest, user, item)
     )
-    changed = [
-        name
-        for name, now in (("catalogue", found.catalogue), ("interactions", found.interactions))
-        if manifest["parents"].get(name) != now.name
-    ]
+    changed = look.changed_since(manifest, found)
     note = f"\n(the {' and the '.join(changed)} changed since that release)" if changed else ""
     return {
         "text": f"{item} for {user} in {folder.name}: {answer.text}{note}",

@@ -8,18 +8,28 @@ from pipelines.commands import shared
 from pipelines.commands.shared import app
 
 
-@app.command("show-user", epilog="Example: `recsys show-user u17 --config configs/sample.toml`")
+@app.command(
+    "show-user", epilog="Example: `recsys show-user u17 --why --config configs/sample.toml`"
+)
 def show_user(
     user: Annotated[str, typer.Argument(help="User id.")],
     config: shared.Config = None,
     overrides: shared.Overrides = None,
+    why: Annotated[
+        bool,
+        typer.Option(
+            "--why",
+            help="Also which items of the history, and what of the item, drew "
+            "each row; loads the model.",
+        ),
+    ] = False,
     as_json: shared.Json = False,
 ) -> None:
     """Shows a user's history and live list, with every score term."""
-    from pipelines import look
+    from pipelines import show_user as stage
 
     chosen = shared.settings(config, overrides)
-    shared.show(as_json, look.show_user(chosen, user))
+    shared.show(as_json, stage.run(chosen, user, why))
 
 
 @app.command("why-not", epilog="Example: `recsys why-not u17 b42 --config configs/sample.toml`")

@@ -8,17 +8,17 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipelines import night, search, space
+from pipelines import night, search, space, why
 from pipelines.explorer.shelf import Shelf
 from pipelines.night import Night
 from pipelines.runs import Run
 from pipelines.search import Query
 from pipelines.space import Space
+from pipelines.why import Why
 from recsys import tracking
 from recsys.data.histories import Histories
 from recsys.errors import Fault
-from recsys.serving import item_space, reasons, release
-from recsys.serving.reasons import Drawn
+from recsys.serving import item_space, release
 from recsys.serving.recommend import Recommender
 
 
@@ -75,11 +75,9 @@ class Live:
         ranked = recommender.lists(history, settings.nightly.k)
         return release.list_frame((user,), ranked, recommender.names, made.found.vocabulary.ids)
 
-    def drawn(self, user: str, items: list[str]) -> Drawn:
-        """What drew these items into the user's list."""
-        made = self.night
-        rows = made.found.vocabulary.rows(items)
-        return reasons.drawn(made.recommender, made.features, self._history(user), rows)
+    def why(self, user: str, items: list[str]) -> list[Why]:
+        """Why these items stand in the user's list."""
+        return why.of_list(self.night, self._history(user), items)
 
     def modality_weights(self, item: str) -> dict[str, float]:
         """How much each modality counts in an item's vector; empty where the fusion has none."""

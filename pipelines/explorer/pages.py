@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from pipelines import differences
@@ -13,7 +12,7 @@ from pipelines.search import Query
 from recsys.errors import near
 from recsys.serving import release
 
-HISTORY, FOUND, AUDIENCE, PULLS, FACES = 60, 48, 24, 3, 4
+HISTORY, FOUND, AUDIENCE, FACES = 60, 48, 24, 4
 
 
 def home(shelf: Shelf) -> dict[str, Any]:
@@ -158,20 +157,10 @@ def compared(shelf: Shelf, one: str, other: str, user_id: str) -> dict[str, Any]
 
 def _explain(shelf: Shelf, live: Live, user_id: str, places: list[dict[str, Any]]) -> None:
     """Adds what drew each place: items of the history, and modalities of the item itself."""
-    drawn = live.drawn(user_id, [place["card"].item_id for place in places])
-    past = [shelf.card(name) for name in shelf.found.vocabulary.names(drawn.items)]
-    for number, place in enumerate(places):
-        order = np.argsort(-drawn.by_item[number], kind="stable")[:PULLS]
-        place["pulls"] = [
-            (past[h], float(drawn.by_item[number, h]))
-            for h in order
-            if drawn.by_item[number, h] > 0
-        ]
-        place["modalities"] = [
-            (name, float(value))
-            for name, value in zip(drawn.modalities, drawn.by_modality[number], strict=True)
-            if np.isfinite(value)
-        ]
+    told = live.why(user_id, [place["card"].item_id for place in places])
+    for place, why in zip(places, told, strict=True):
+        place["pulls"] = [(shelf.card(one["item_id"]), one["worth"]) for one in why["drawn_by"]]
+        place["modalities"] = list(why["parts"].items())
 
 
 def _faces(shelf: Shelf, user_id: str) -> list[Card]:

@@ -2,7 +2,7 @@
 
 Leaving one out is exact for this model and needs nothing of its inside: a part says how much lower
 the row's score were without it. Parts need not add up to the score, as what is left makes up for
-some of what is gone. Called by the explorer.
+some of what is gone. Called for the explorer, `show-user --why` and the report.
 """
 
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ from recsys.serving.recommend import Recommender
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 LATEST = 40  # distinct items of a history that are left out, one after the other
+PULLS = 3  # items of the history that are named for a row
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,17 @@ class Drawn:
     by_item: Floats
     modalities: tuple[str, ...]
     by_modality: Floats
+
+    def pulls(self, place: int) -> list[tuple[int, float]]:
+        """Items of the history that drew a row most, with what it loses without each; above 0."""
+        worth = self.by_item[place]
+        strongest = np.argsort(-worth, kind="stable")[:PULLS]
+        return [(int(self.items[h]), float(worth[h])) for h in strongest if worth[h] > 0]
+
+    def parts(self, place: int) -> dict[str, float]:
+        """What a row loses without each modality that its item has."""
+        worth = zip(self.modalities, self.by_modality[place], strict=True)
+        return {name: float(value) for name, value in worth if np.isfinite(value)}
 
 
 def drawn(

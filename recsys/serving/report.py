@@ -30,6 +30,12 @@ class Pick(Section):
     score: float = Field(description="the list's score")
     terms: dict[str, float] = Field(description="weighted terms; their sum is the score")
     picture: bytes = Field(b"", description="image file as it stands on disk; empty for none")
+    weights: dict[str, float] = Field(
+        {}, description="how much each modality counted in the item's vector; empty for unknown"
+    )
+    drawn_by: tuple[str, ...] = Field(
+        (), description="titles of the history that drew it; shown only where `show_ids`"
+    )
 
 
 class Example(Section):

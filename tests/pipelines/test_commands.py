@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from pipelines import cli, runs
@@ -96,6 +97,26 @@ def test_commands_end_well_and_speak_json(
 ) -> None:
     assert cli.invoke([*command, "--json", *settings]) == 0
     assert json.loads(capsys.readouterr().out)
+
+
+def test_a_list_is_explained_by_the_history_and_by_what_the_items_are_made_of(
+    settings: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert cli.invoke(["show-user", "u00030", "--why", "--json", *settings]) == 0
+    told = json.loads(capsys.readouterr().out)
+    log = pl.read_csv(root(settings) / ".." / "shop" / "interactions.csv", infer_schema=False)
+    had = set(log.filter(pl.col("user_id") == "u00030")["item_id"])
+    whys = [row["why"] for row in told["list"]]
+    assert {pull["item_id"] for why in whys for pull in why["drawn_by"]} <= had
+    assert any(why["drawn_by"] for why in whys)
+    for why in whys:
+        worth = [pull["worth"] for pull in why["drawn_by"]]
+        assert worth == sorted(worth, reverse=True)
+        assert sum(why["weights"].values()) == pytest.approx(1)
+        assert set(why["parts"]) <= set(why["weights"])
+    assert cli.invoke(["show-user", "u00030", "--why", *settings]) == 0
+    assert "drawn by" in capsys.readouterr().out
 
 
 def test_search_finds_what_passes_by_text_photo_and_both(

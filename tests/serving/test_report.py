@@ -73,6 +73,7 @@ def page(word: str = "plain", **changes: Any) -> dict[str, Any]:
     pick = {
         "item_id": f"i-{word}", "title": word, "category": word, "score": 1.25, "picture": photo(),
         "terms": {"similarity": 2.0, "popularity_1d": -1.0, "popularity_7d": 0.25},
+        "weights": {"text": 0.26, "image": 0.74}, "drawn_by": (f"drawn {CANARY}", word),
     }  # fmt: skip
     return {
         "day": "2026-11-20",
@@ -109,6 +110,14 @@ def test_only_differences_that_exclude_0_have_a_star() -> None:
     text = " ".join(Tags(report.render(page(evaluation=unsure))).words)
     assert "-0.0300 " in text
     assert "-0.0300 *" not in text
+
+
+def test_what_a_row_is_made_of_is_told_and_the_history_that_drew_it_only_where_asked_for() -> None:
+    assert "fused of image 74 %, text 26 %" in " ".join(
+        " ".join(Tags(report.render(page())).words).split()
+    )
+    assert CANARY not in report.render(page())
+    assert f"drawn {CANARY}" in report.render(page(show_ids=True))
 
 
 def test_large_measures_are_written_out() -> None:
