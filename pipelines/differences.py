@@ -7,7 +7,7 @@ import polars as pl
 
 from pipelines.settings import Settings
 from recsys import artefacts
-from recsys.errors import InputFault
+from recsys.errors import InputFault, MismatchFault
 from recsys.serving import release
 
 EXAMPLES = 5
@@ -22,10 +22,12 @@ def run(settings: Settings, one: str, other: str) -> dict[str, Any]:
 
     Raises:
         InputFault: there is no such release, or more than one; or one is damaged.
+        MismatchFault: their lists are of other lengths, or their ids of other types.
     """
     root = settings.root / "releases"
     names = [_name(root, part) for part in (one, other)]
     old, new = (artefacts.read(root / name, release.KIND) for name in names)
+    _check_alike(old, new)
     lists = [release.read_lists(root / name) for name in names]
     found = {
         "from": names[0],
@@ -50,6 +52,21 @@ def _name(root: Path, part: str) -> str:
             fix=f"one of: {', '.join(near or known[-10:]) or '(none)'}",
         )  # fmt: skip
     return near[0]
+
+
+def _check_alike(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Lists of another length or with ids of another type differ in every row."""
+    shapes = [
+        {"nightly.k": one["settings"]["nightly"]["k"], "integer ids": one["integer_ids"]}
+        for one in (old, new)
+    ]
+    for name, value in shapes[0].items():
+        if value != shapes[1][name]:
+            raise MismatchFault(
+                f"the lists of these releases cannot be compared: {name} differs",
+                value=f"{value} and {shapes[1][name]}", where="their manifests",
+                fix="make both nights with the same settings, from ids of one type",
+            )  # fmt: skip
 
 
 def _lists(old: pl.DataFrame, new: pl.DataFrame) -> dict[str, float]:

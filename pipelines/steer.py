@@ -6,6 +6,7 @@ from typing import Any
 
 from pipelines.settings import Settings
 from recsys import artefacts
+from recsys.errors import GateFault
 from recsys.serving import gates, release
 from recsys.serving.baseline import REFILTERED
 
@@ -60,11 +61,29 @@ def status(settings: Settings) -> dict[str, Any]:
         "live": folder.name,
         "date": str(day),
         "age_hours": round(age, 2),
+        "valid_hours": manifest["valid_hours"],
         "expired": expired,
         "counts": counts,
         "releases": artefacts.versions(root),
         "runs": runs,
     }
+
+
+def require_fresh(told: dict[str, Any]) -> None:
+    """For a monitor: refuses lists that have expired.
+
+    Args:
+        told: what `status` returned.
+
+    Raises:
+        GateFault: with the age of the lists.
+    """
+    if told["expired"]:
+        raise GateFault(
+            "the live lists have expired", where=told["live"],
+            value=f"{told['age_hours']:,.0f} hours old, valid for {told['valid_hours']:g}",
+            fix="run `recsys nightly`; docs/runbook.md says what else may be wrong",
+        )  # fmt: skip
 
 
 def _said(what: str, checked: dict[str, Any]) -> dict[str, Any]:

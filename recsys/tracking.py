@@ -17,6 +17,7 @@ from recsys.progress import say
 from recsys.settings import Section
 
 SCHEMES = ("sqlite", "http", "https", "file", "databricks")
+FILE_STORE = "MLFLOW_ALLOW_FILE_STORE"
 
 
 class TrackingSettings(Section):
@@ -31,7 +32,20 @@ class TrackingSettings(Section):
     def _known_scheme(cls, uri: str) -> str:
         if uri and urlsplit(uri).scheme not in SCHEMES:
             raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}")
+        if urlsplit(uri).scheme == "file" and os.environ.get(FILE_STORE, "").lower() != "true":
+            raise ValueError(
+                "MLflow no longer keeps runs in folders: leave it empty for SQLite in the work "
+                f"folder, or set {FILE_STORE}=true"
+            )
         return uri
+
+    @field_validator("experiment")
+    @classmethod
+    def _no_path(cls, name: str) -> str:
+        """MLflow would refuse some of these in the middle of a run."""
+        if not name.strip() or re.search(r"[/\\:\x00-\x1f]", name):
+            raise ValueError("a name without slashes, colons and control characters")
+        return name
 
 
 class Tracker:
@@ -138,6 +152,7 @@ def _start(mlflow: Any, settings: TrackingSettings, work: Path, name: str) -> No
         location = None if settings.uri else (work / "mlflow").resolve().as_uri()
         mlflow.create_experiment(settings.experiment, artifact_location=location)
     mlflow.set_experiment(settings.experiment)
+    mlflow.end_run("FAILED")  # of a tracker that had stopped
     mlflow.start_run(run_name=name)
 
 

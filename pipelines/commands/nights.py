@@ -30,11 +30,12 @@ def nightly(
 def status(
     config: shared.Config = None, overrides: shared.Overrides = None, as_json: shared.Json = False
 ) -> None:
-    """Shows the live release, its age and counts, the other releases, and the last runs."""
+    """Shows the live release, its age and counts, and the last runs; exit 4 once it expired."""
     from pipelines import steer
 
-    chosen = shared.settings(config, overrides)
-    shared.show(as_json, steer.status(chosen))
+    told = steer.status(shared.settings(config, overrides))
+    shared.show(as_json, told)
+    steer.require_fresh(told)
 
 
 @app.command(epilog="Example: `recsys diff 2026-10-29 2026-10-30 --config configs/sample.toml`")

@@ -167,7 +167,7 @@ def verify(root: Path, name: str = "") -> dict[str, Any]:
     else:
         folder, manifest = artefacts.current(root, KIND)
     lists = read_lists(folder)
-    wrong = problems(lists)
+    wrong = problems(lists) + misshapen(folder, lists, manifest)
     if wrong:
         raise InputFault("; ".join(wrong), where=str(folder), fix="roll back to another release")
     return {
@@ -178,6 +178,22 @@ def verify(root: Path, name: str = "") -> dict[str, Any]:
         "rows": len(lists),
         "stray": sorted(stray(folder, manifest)),
     }
+
+
+def misshapen(folder: Path, lists: pl.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
+    """Where lists are not of the length, or ids not of the type, that the manifest promises."""
+    found = []
+    k = manifest.get("settings", {}).get("nightly", {}).get("k")
+    longest = lists["rank"].max()
+    if k is not None and isinstance(longest, int) and longest > k:
+        found.append(f"lists of {longest} places instead of {k}")
+    for part in _parts(folder, "lists"):
+        schema = pl.read_parquet(part, n_rows=0, glob=False, hive_partitioning=False).schema
+        for name, whole in manifest.get("integer_ids", {}).items():
+            kind, wanted = schema.get(name), pl.Int64() if whole else pl.String()
+            if kind is not None and kind != wanted:
+                found.append(f"{part.name}: {name} is {kind} instead of {wanted}")
+    return found
 
 
 def stray(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -206,11 +222,14 @@ def rollback(root: Path, to: str) -> dict[str, Any]:
 
 
 def _read(folder: Path, table: str) -> pl.DataFrame:
-    parts = sorted((folder / table).glob("part-*.parquet"))
+    return _frame(_parts(folder, table), table, folder / table)
+
+
+def _parts(folder: Path, table: str) -> list[Path]:
     if (folder / artefacts.MANIFEST).is_file():  # it decides what belongs to a published release
         known = artefacts.read(folder, KIND, check=False)["files"]
-        parts = [folder / name for name in sorted(known) if Path(name).parent == Path(table)]
-    return _frame(parts, table, folder / table)
+        return [folder / name for name in sorted(known) if Path(name).parent == Path(table)]
+    return sorted((folder / table).glob("part-*.parquet"))
 
 
 def _frame(paths: list[Path], table: str, where: Path) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recsys import distributed
 from recsys.data.trends import Trends
+from recsys.errors import InputFault
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
 from recsys.training import checkpoints, optimizers, profiling, steps
@@ -202,10 +203,20 @@ class Run:
         checkpoints.save(self.folder, result.step, saved)
 
     def restore(self) -> None:
-        """Goes back to the newest complete checkpoint; without one, the run starts anew."""
-        saved = checkpoints.newest(self.folder) if self.folder is not None else None
-        if saved is None or self.folder is None:
+        """Goes back to the newest complete checkpoint.
+
+        Raises:
+            InputFault: there is none.
+            MismatchFault: it belongs to other settings, another model or other data.
+        """
+        if self.folder is None:
             return
+        saved = checkpoints.newest(self.folder)
+        if saved is None:
+            raise InputFault(
+                "there is no whole checkpoint to go on from", where=str(self.folder),
+                fix="train without --resume: that starts anew",
+            )  # fmt: skip
         checkpoints.compare(saved.values["identity"], self.identity, self.folder)
         values: dict[str, Any] = dict(saved.values["result"])
         values["epochs"] = [Epoch(**epoch) for epoch in values["epochs"]]

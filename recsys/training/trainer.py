@@ -42,7 +42,8 @@ def fit(
         resume: go on from the newest checkpoint of the folder; without it, older ones are removed.
 
     Raises:
-        InputFault: nothing to learn from, or loss or gradient are not finite (weights untouched).
+        InputFault: nothing to learn from, nothing to resume, or loss or gradient are not finite
+            (weights untouched).
         MismatchFault: the checkpoint belongs to other settings, another model or other data.
     """
     run = Run(model, data, settings, checkpoints_folder)

@@ -27,7 +27,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     chosen = [
         f"work={root}/work", f"data.folder={root}/shop", "tracking.enabled=false",
         "split.validation_days=2", "split.test_days=2", "train.epochs=2", "model.width=16",
-        "evaluation.draws=100", "evaluation.ks=[5, 10]", "nightly.k=5", "features.video.frames=4",
+        "evaluation.draws=100", "evaluation.ks=[5, 10]", "nightly.k=5", "nightly.valid_hours=1e6",
+        "features.video.frames=4",
         "lists.candidates.count=20",
     ]  # fmt: skip
     assert cli.invoke(["nightly", *chosen]) == 0

@@ -235,7 +235,7 @@ def test_a_damaged_study_is_refused(chosen: list[str], capsys: pytest.CaptureFix
 def test_trials_are_tracked_and_a_broken_tracker_fails_none(
     chosen: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tracked = [*chosen, "tracking.enabled=true", "tracking.uri=file:///proc/nowhere"]
+    tracked = [*chosen, "tracking.enabled=true", "tracking.uri=http://127.0.0.1:9"]
     assert len(searched(tracked, capsys, "--trials", "1")["trials"]) == 1
 
 

@@ -105,9 +105,9 @@ def test_queries_that_are_not_finite(kind: IndexSettings) -> None:
 @each_kind
 def test_comes_back_from_disk(kind: IndexSettings, tmp_path: Path) -> None:
     built = index.build(vectors(100), np.arange(100) * 2, "words", kind)
-    index_files.write(built, tmp_path)
-    again = index_files.read(tmp_path, "words")
-    mapped = index_files.read(tmp_path, "words", mapped=True)
+    index_files.write(built, tmp_path, "model")
+    again = index_files.read(tmp_path, "words", "model")
+    mapped = index_files.read(tmp_path, "words", "model", mapped=True)
     for read in (again, mapped):
         queries = vectors(9, seed=2)
         for one, other in zip(built.search(queries, 7), read.search(queries, 7), strict=True):
@@ -119,20 +119,34 @@ def test_comes_back_from_disk(kind: IndexSettings, tmp_path: Path) -> None:
 def test_the_same_vectors_are_the_same_file(kind: IndexSettings, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        index_files.write(index.build(vectors(500), np.arange(500), "x", kind), tmp_path / name)
+        built = index.build(vectors(500), np.arange(500), "x", kind)
+        index_files.write(built, tmp_path / name, "model")
     assert (tmp_path / "a" / index_files.FILE).read_bytes() == (
         tmp_path / "b" / index_files.FILE
     ).read_bytes()
 
 
 def written(folder: Path) -> Path:
-    index_files.write(index.build(vectors(50), np.arange(50), "words", IndexSettings()), folder)
+    built = index.build(vectors(50), np.arange(50), "words", IndexSettings())
+    index_files.write(built, folder, "model")
     return folder
 
 
 def test_another_catalogue_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MismatchFault, match="vocabulary"):
-        index_files.read(written(tmp_path), "other words")
+        index_files.read(written(tmp_path), "other words", "model")
+
+
+def test_i06_an_index_of_another_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MismatchFault, match="model instead of a newer one"):
+        index_files.read(written(tmp_path), "words", "a newer one")
+
+
+def test_i03_bytes_behind_the_index(tmp_path: Path) -> None:
+    with (written(tmp_path) / index_files.FILE).open("ab") as stream:
+        stream.write(b"more")
+    with pytest.raises(InputFault, match="bytes instead of"):
+        index_files.read(tmp_path, "words", "model")
 
 
 @pytest.mark.parametrize(
@@ -145,13 +159,13 @@ def test_a_description_that_does_not_fit(
     path = written(tmp_path) / index_files.DESCRIPTION
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(MismatchFault, match=message):
-        index_files.read(tmp_path, "words")
+        index_files.read(tmp_path, "words", "model")
 
 
 def test_another_number_of_rows(tmp_path: Path) -> None:
     np.save(written(tmp_path) / "rows.npy", np.arange(49))
     with pytest.raises(MismatchFault, match="items"):
-        index_files.read(tmp_path, "words")
+        index_files.read(tmp_path, "words", "model")
 
 
 @pytest.mark.parametrize("size", [0, 1, 20, 50, 400, 1000])
@@ -159,7 +173,7 @@ def test_a_truncated_file(tmp_path: Path, size: int) -> None:
     path = written(tmp_path) / index_files.FILE
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(InputFault, match="cannot be read"):
-        index_files.read(tmp_path, "words")
+        index_files.read(tmp_path, "words", "model")
 
 
 def test_a_header_that_claims_a_terabyte(tmp_path: Path) -> None:
@@ -170,13 +184,13 @@ def test_a_header_that_claims_a_terabyte(tmp_path: Path) -> None:
     assert int.from_bytes(content[place : place + 8], "little") in {50 * 8, 50 * 8 * 4}
     path.write_bytes(content[:place] + (1 << 38).to_bytes(8, "little") + content[place + 8 :])
     with pytest.raises(InputFault, match="cannot be read"):
-        index_files.read(tmp_path, "words")
+        index_files.read(tmp_path, "words", "model")
 
 
 def test_ids_that_need_pickle(tmp_path: Path) -> None:
     np.save(written(tmp_path) / "rows.npy", np.array([object()]), allow_pickle=True)
     with pytest.raises(InputFault, match="cannot be read"):
-        index_files.read(tmp_path, "words")
+        index_files.read(tmp_path, "words", "model")
 
 
 @settings(max_examples=50)
