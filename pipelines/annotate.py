@@ -143,7 +143,7 @@ def _inputs(space: Space) -> dict[str, tuple[Vectors, Mask]]:
     """Vectors of each modality but the attributes, and of the item tower without them."""
     features = space.features
     made = {
-        name: (features.values[name].numpy(), features.present[:, number].numpy())
+        name: (features.mean(name).numpy(), features.present[:, number].numpy())
         for number, name in enumerate(features.names)
         if name != "attributes"
     }

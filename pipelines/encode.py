@@ -26,6 +26,7 @@ from recsys.vocabulary import Vocabulary
 
 Vectors = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+PIECES = 8  # pictures or clips of an item that attention weighs; further ones are not read
 
 
 def run(settings: Settings, run: Run) -> dict[str, Any]:
@@ -105,11 +106,13 @@ def item_features(
         trained: ids with a row in the model's id table, in its order.
         state: of the attribute encoder.
     """
+    several = PIECES if settings.model.items.pooling == "attention" else 1
     parts: dict[str, tuple[Vectors, Mask]] = {}
     for modality in encoders.MODALITIES:
         encoder = encoders.build(modality, settings.features)
         if encoder is not None:
-            parts[modality] = _vectors(_store(settings, modality, encoder), modality, found.items)
+            store = _store(settings, modality, encoder)
+            parts[modality] = _vectors(store, modality, found.items, several)
     if attributes.width(state):
         parts["attributes"] = attributes.encode(found.items, state)
     parts |= _ready_made(settings, found)
@@ -135,17 +138,29 @@ def content(settings: Settings) -> str:
     return digest.hexdigest()[:16]
 
 
-def _vectors(store: Store, modality: Modality, items: pl.DataFrame) -> tuple[Vectors, Mask]:
-    """Each item's vector: of its text, or the mean over its pictures or clips."""
+def _vectors(
+    store: Store, modality: Modality, items: pl.DataFrame, several: int
+) -> tuple[Vectors, Mask]:
+    """Each item's vector: of its text, or the mean over its pictures or clips.
+
+    Where an item may have `several` vectors: `[N, P, D]`, P the most that any has, its first ones.
+    """
     if modality == "text":
         return store.read(items["text_hash"].fill_null("").to_list())
     keys = items.select(pl.int_range(pl.len()).alias("row"), key=f"{modality}_hash").explode("key")
     keys = keys.drop_nulls()
     vectors, present = store.read(keys["key"].to_list())
-    rows = keys["row"].to_numpy()[present]
-    total = np.zeros((len(items), store.width), np.float32)
-    np.add.at(total, rows, vectors[present])
+    rows, vectors = keys["row"].to_numpy()[present], vectors[present]
     counts = np.bincount(rows, minlength=len(items))
+    most = min(several, int(counts.max(initial=1)))
+    if most > 1:
+        places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        pieces = np.full((len(items), most, store.width), np.nan, np.float32)
+        first = places < most
+        pieces[rows[first], places[first]] = vectors[first]
+        return pieces, counts > 0
+    total = np.zeros((len(items), store.width), np.float32)
+    np.add.at(total, rows, vectors)
     mean = total / np.maximum(counts, 1)[:, None]
     return mean.astype(np.float32), counts > 0
 

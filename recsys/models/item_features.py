@@ -15,7 +15,9 @@ class ItemFeatures:
 
     Attributes:
         names: content modalities in order, without the id.
-        values: for each name `[N, D_m]` float32; rows of absent items are never looked at.
+        values: for each name `[N, D_m]` float32, or `[N, P, D_m]` where an item may have up to P
+            vectors of it (pictures, clips), those it lacks being NaN; rows of absent items are
+            never looked at.
         present: `[N, M]` bool, M = len(names) + 1; the last column: the id is known to training.
         table_rows: `[N]` int64, each item's row in the model's id table; -1 where the id is
             unknown. Left out, an item's row here is its row in the table.
@@ -33,8 +35,11 @@ class ItemFeatures:
         if tuple(self.values) != self.names:
             raise ValueError("values must hold exactly the modalities of names, in their order")
         for name, value in self.values.items():
-            if value.dim() != 2 or value.shape[0] != count:
-                raise ValueError(f"values[{name!r}] must be [{count}, D], is {list(value.shape)}")
+            if value.dim() not in (2, 3) or value.shape[0] != count:
+                raise ValueError(
+                    f"values[{name!r}] must be [{count}, D] or [{count}, P, D], "
+                    f"is {list(value.shape)}"
+                )
         if self.table_rows is not None and self.table_rows.shape != (count,):
             raise ValueError(f"table_rows must be [{count}]")
 
@@ -44,7 +49,12 @@ class ItemFeatures:
     @property
     def widths(self) -> dict[str, int]:
         """D_m of each content modality."""
-        return {name: value.shape[1] for name, value in self.values.items()}
+        return {name: value.shape[-1] for name, value in self.values.items()}
+
+    def mean(self, name: str) -> Tensor:
+        """`[N, D_m]`: where items have several vectors of a modality, their mean."""
+        value = self.values[name]
+        return value if value.dim() == 2 else value.nanmean(dim=1)
 
     def id_rows(self) -> Tensor:
         """`[N]` rows of the id table, -1 where the id is absent."""

@@ -4,6 +4,8 @@ The trainer runs it once per unique item of a batch, the pipelines over the whol
 query or a photo is an item with one modality present and goes through the same tower.
 """
 
+from typing import Literal
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -31,19 +33,28 @@ class ItemTowerSettings(Section):
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="dropout on the projected content modalities"
     )
+    pooling: Literal["mean", "attention"] = Field(
+        default="mean",
+        description="how several pictures or clips of one item become one: their mean, or "
+        "weighed by attention, which learns what kind of picture says something",
+    )
 
 
 class Projection(nn.Module):
     """One content modality, standardised and projected: `[n, D_m]` to a token `[n, D]`.
 
     Mean and standard deviation are measured on the training catalogue and travel with the weights.
+    Several vectors of an item are averaged before, or, where it `pools`, each becomes a token and
+    a learned query weighs them (attention pooling, Ilse, Tomczak and Welling, 2018); at the start
+    all weigh the same.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, inputs: int, width: int, dropout: float) -> None:
+    def __init__(self, inputs: int, width: int, dropout: float, pools: bool = False) -> None:
         super().__init__()
+        self.query = nn.Parameter(torch.zeros(width)) if pools else None
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("deviation", torch.ones(inputs))
         self.linear = nn.Linear(inputs, width)
@@ -51,7 +62,9 @@ class Projection(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def standardise(self, values: Tensor) -> None:
-        """Measures mean and deviation of `values [n, D_m]`; constant columns keep deviation 1."""
+        """Measures mean and deviation of `values [..., D_m]`; constant columns keep deviation 1."""
+        if values.dim() == 3:
+            values = values[~values.isnan().any(dim=-1)]
         if len(values) < 2:
             return
         values = values.double()
@@ -61,14 +74,36 @@ class Projection(nn.Module):
         self.deviation.copy_(deviation.masked_fill(steady, 1.0))
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
-        """`[n, D_m]` to `[n, D]`; what stands in rows that are not `present [n]` is never read."""
+        """`[n, D_m]`, or `[n, P, D_m]` where it pools, to `[n, D]`.
+
+        What stands in rows that are not `present [n]` is never read.
+        """
+        if values.dim() == 2:
+            return self._tokens(values, present)
+        there = present.unsqueeze(1) & ~values.isnan().any(dim=-1)
+        tokens = self._tokens(values, there)
+        pooled: Tensor = (self._weights(tokens, there).unsqueeze(-1) * tokens).sum(dim=1)
+        return pooled
+
+    def _weights(self, tokens: Tensor, there: Tensor) -> Tensor:
+        """How much each of an item's P vectors counts: `[n, P]`, summing to 1 over what is there.
+
+        An item without any gets equal weights.
+        """
+        assert self.query is not None
+        scores = (tokens @ self.query).float() * self.query.numel() ** -0.5
+        hidden = ~there & there.any(dim=1, keepdim=True)
+        weights: Tensor = scores.masked_fill(hidden, -torch.inf).softmax(dim=1)
+        return weights
+
+    def _tokens(self, values: Tensor, there: Tensor) -> Tensor:
         # where, not multiplication: 0 * NaN is NaN, forward and backward
-        values = torch.where(present.unsqueeze(-1), values, self.mean)
+        values = torch.where(there.unsqueeze(-1), values, self.mean)
         token: Tensor = self.dropout(self.norm(self.linear(self.standardised(values))))
         return token
 
     def standardised(self, values: Tensor) -> Tensor:
-        """`values [n, D_m]` less the mean, over the deviation."""
+        """`values [..., D_m]` less the mean, over the deviation."""
         return (values - self.mean) / self.deviation
 
 
@@ -91,10 +126,12 @@ class ItemTower(nn.Module):
         self.id_embedding = IdEmbedding(table_rows, width)
         self.id_norm = nn.LayerNorm(width)
         self.projections = nn.ModuleList(
-            Projection(inputs, width, settings.dropout) for inputs in widths.values()
+            Projection(inputs, width, settings.dropout, settings.pooling == "attention")
+            for inputs in widths.values()
         )
         self.absent = nn.Parameter(torch.randn(modalities, width) * 0.02)
         self.fusion = fusion.build(settings.fusion, modalities, width)
+        self._pools = settings.pooling == "attention"
         self._drop = [settings.modality_dropout] * len(widths) + [settings.id_dropout]
 
     @torch.no_grad()
@@ -103,7 +140,7 @@ class ItemTower(nn.Module):
         for number, name in enumerate(self.names):
             projection = self.projections[number]
             assert isinstance(projection, Projection)
-            projection.standardise(features.values[name][features.present[:, number]])
+            projection.standardise(self._read(features, name)[features.present[:, number]])
 
     def forward(self, features: ItemFeatures) -> Tensor:
         """Vectors `[n, D]` of `features`, not normalised."""
@@ -137,13 +174,17 @@ class ItemTower(nn.Module):
     def _all_tokens(self, features: ItemFeatures) -> Tensor:
         """`[n, M, D]`; what stands for absent modalities means nothing."""
         tokens = [
-            projection(features.values[name], features.present[:, number])
+            projection(self._read(features, name), features.present[:, number])
             for number, (name, projection) in enumerate(
                 zip(self.names, self.projections, strict=True)
             )
         ]
         tokens.append(self.id_norm(self.id_embedding(features.id_rows())))
         return torch.stack(tokens, dim=1)
+
+    def _read(self, features: ItemFeatures, name: str) -> Tensor:
+        """The vectors of a modality as the projections take them."""
+        return features.values[name] if self._pools else features.mean(name)
 
     def _kept(self, present: Tensor) -> Tensor:
         """`present` with modalities dropped at random; an item never loses all it has."""

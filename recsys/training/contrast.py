@@ -161,5 +161,5 @@ def _standardised(tower: ItemTower, items: ItemFeatures) -> list[Tensor]:
     made = []
     for name, projection in zip(items.names, tower.projections, strict=True):
         assert isinstance(projection, Projection)
-        made.append(projection.standardised(items.values[name]))
+        made.append(projection.standardised(items.mean(name)))
     return made

@@ -146,3 +146,80 @@ def test_a_grown_table_keeps_its_rows() -> None:
     torch.testing.assert_close(larger(torch.tensor([4])), old.mean(0, keepdim=True))
     with pytest.raises(ValueError, match="cannot grow"):
         grown(table, 2)
+
+
+def several(seed: int = 0) -> ItemFeatures:
+    """Items with one to three pictures."""
+    random = torch.Generator().manual_seed(seed)
+    pictures = torch.randn(N, 3, 4, generator=random)
+    pictures[torch.arange(N) % 3 == 0, 1:] = torch.nan
+    pictures[torch.arange(N) % 3 == 1, 2:] = torch.nan
+    values = {"text": torch.randn(N, 5, generator=random), "image": pictures}
+    return ItemFeatures(tuple(values), values, torch.rand(N, 3, generator=random) < 0.8)
+
+
+def test_at_the_start_every_picture_counts_the_same() -> None:
+    torch.manual_seed(0)
+    module = ItemTower(ItemTowerSettings(pooling="attention"), {"text": 5, "image": 4}, N, D).eval()
+    features = several()
+    module.standardise(features)
+    present = torch.ones(N, dtype=torch.bool)
+    pooled = module.projections[1](features.values["image"], present)
+    for row in range(N):
+        pictures = features.values["image"][row, : row % 3 + 1]
+        each = module.projections[1](pictures, torch.ones(len(pictures), dtype=torch.bool))
+        torch.testing.assert_close(pooled[row], each.mean(dim=0))
+
+
+def test_the_order_of_pictures_and_what_stands_in_absent_items_never_matter() -> None:
+    torch.manual_seed(0)
+    module = ItemTower(ItemTowerSettings(pooling="attention"), {"text": 5, "image": 4}, N, D).eval()
+    features = several()
+    module.standardise(features)
+    torch.nn.init.normal_(module.projections[1].query)
+    turned = features.values["image"].flip(1)
+    turned[~features.present[:, 1]] = torch.nan
+    twin = ItemFeatures(features.names, features.values | {"image": turned}, features.present)
+    torch.testing.assert_close(module(twin), module(features))
+    module(twin).sum().backward()
+    assert all(torch.isfinite(w.grad).all() for w in module.projections[1].parameters())
+
+
+def test_a_tower_that_averages_takes_the_mean_of_several_pictures() -> None:
+    features, module = several(), tower().eval()
+    mean = torch.stack([row[~row.isnan().any(1)].mean(0) for row in features.values["image"]])
+    averaged = ItemFeatures(features.names, features.values | {"image": mean}, features.present)
+    torch.testing.assert_close(module(features), module(averaged))
+
+
+def test_attention_learns_which_of_the_pictures_says_something() -> None:
+    """Each item has one telling picture and two size charts, which are marked but vary widely."""
+    random = torch.Generator().manual_seed(1)
+    wanted = torch.randn(200, 4, generator=random)
+    pictures = 3 * torch.randn(200, 3, 5, generator=random)
+    pictures[:, :, 4] = 1.0
+    pictures[torch.arange(200), torch.arange(200) % 3] = torch.cat(
+        [wanted, torch.zeros(200, 1)], dim=1
+    )
+    features = ItemFeatures(("image",), {"image": pictures}, torch.ones(200, 2).bool())
+    features.present[:, 1] = False
+    losses = {}
+    for pooling in ("mean", "attention"):
+        torch.manual_seed(0)
+        chosen = ItemTowerSettings(pooling=pooling)  # type: ignore[arg-type]
+        module = ItemTower(chosen, {"image": 5}, 1, 16).eval()
+        module.standardise(features)
+        head = torch.nn.Linear(16, 4)
+        weights = [
+            *module.projections.parameters(),
+            *module.fusion.parameters(),
+            *head.parameters(),
+        ]
+        optimizer = torch.optim.Adam(weights, 0.02)
+        for _ in range(80):
+            optimizer.zero_grad()
+            loss = (head(module(features)) - wanted).square().mean()
+            loss.backward()
+            optimizer.step()
+        losses[pooling] = float(loss)
+    assert losses["attention"] < 0.3 * losses["mean"]
