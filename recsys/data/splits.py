@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
+from recsys.data import windows
 from recsys.data.histories import ordered
 from recsys.errors import UsageFault
 from recsys.settings import Section
@@ -30,10 +31,17 @@ class SplitSettings(Section):
         description="One cut in time, each user's last two events, or a random tenth twice.",
     )
     validation_days: float = Field(
-        7.0, gt=0, le=3650, description="Length of the validation window before the test window."
+        0.0,
+        ge=0,
+        le=3650,
+        description="Length of the validation window before the test window; 0: a week, or as long "
+        "as it takes to hold a hundredth of the log's events.",
     )
     test_days: float = Field(
-        7.0, gt=0, le=3650, description="Length of the test window, the last of the log."
+        0.0,
+        ge=0,
+        le=3650,
+        description="Length of the test window, the last of the log; 0: chosen as for validation.",
     )
     end: str = Field(
         "",
@@ -154,9 +162,11 @@ def check_no_leak(trained_until_seconds: float, window: Window, name: str) -> No
 
 def _by_time(events: pl.DataFrame, settings: SplitSettings, newest: int) -> Split:
     end = _end_seconds(settings.end) if settings.end else newest + 1
-    test = end - round(settings.test_days * DAY_SECONDS)
-    validation = test - round(settings.validation_days * DAY_SECONDS)
     micros = pl.col("timestamp").dt.epoch("us")
+    times = (events.select(micros).to_series() // 1_000_000).to_numpy()
+    test = end - round((settings.test_days or windows.days(times, end)) * DAY_SECONDS)
+    validation = settings.validation_days or windows.days(times, test)
+    validation = test - round(validation * DAY_SECONDS)
     kept = events.filter(micros < end * 1_000_000)
     part = (
         pl.when(micros >= test * 1_000_000)

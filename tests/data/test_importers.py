@@ -1,7 +1,6 @@
 """How files of public data sets are read, refused and published, whatever is in them."""
 
 import csv
-import datetime
 import gzip
 import io
 import os
@@ -27,7 +26,6 @@ from recsys.data.importers import (
     npy,
     origin,
     rows,
-    windows,
 )
 from recsys.data.importers.plan import Delimited, JsonLines, ParquetFile, Plan, Table
 from recsys.data.settings import DataSettings
@@ -257,17 +255,6 @@ def test_parts_of_one_table_must_agree(tmp_path: Path) -> None:
     tables = tuple(Table("interactions", name, ParquetFile(), made) for name in found.names)
     with pytest.raises(InputFault, match="'item_id' is String here and Int64 before"):
         importing.carry_out(Plan(tables), found, tmp_path / "out", "mapping", DataSettings())
-
-
-def test_windows_hold_a_hundredth_of_the_log_and_a_week(tmp_path: Path) -> None:
-    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    busy = [start + datetime.timedelta(minutes=minute) for minute in range(960)]
-    thin = [start + datetime.timedelta(days=10 * ten) for ten in range(1, 41)]
-    pl.DataFrame({"timestamp": [*busy, *thin]}).write_parquet(tmp_path / "log.parquet")
-    # 10 of 1,000 events: the last 10 stand 10 days apart, and so do the 10 before them
-    assert windows.days(tmp_path / "log.parquet") == {"test_days": 90.0, "validation_days": 90.0}
-    pl.DataFrame({"timestamp": busy}).write_parquet(tmp_path / "log.parquet")
-    assert windows.days(tmp_path / "log.parquet") == {"test_days": 7.0, "validation_days": 7.0}
 
 
 def test_one_folder_around_the_files_is_passed_through(tmp_path: Path) -> None:

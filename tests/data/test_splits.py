@@ -3,17 +3,20 @@
 import datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys import settings
+from recsys.data import windows
 from recsys.data.splits import DAY_SECONDS, Split, SplitSettings, check_no_leak, split
 from recsys.errors import UsageFault
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 START_SECONDS = int(START.timestamp())
+WEEKS = SplitSettings(validation_days=7, test_days=7)
 MOVIELENS = Path(__file__).parents[3] / "shared/data/movielens-1m/interactions.parquet"
 
 
@@ -40,7 +43,7 @@ def parts(found: Split) -> dict[int, int]:
 def test_global_time_by_hand() -> None:
     # End: just after day 20. Test from day 13 (+ 1 s), validation from day 6 (+ 1 s).
     frame = log([("u", 0), ("u", 6), ("v", 6.5), ("v", 13), ("u", 13.5), ("w", 20)])
-    found = split(frame, SplitSettings())
+    found = split(frame, WEEKS)
     assert parts(found) == {0: 0, 1: 0, 2: 1, 3: 1, 4: 2, 5: 2}
     assert found.test_seconds == START_SECONDS + 13 * DAY_SECONDS + 1
     test = found.window(2)
@@ -120,10 +123,46 @@ def test_only_two_parts_are_windows() -> None:
     ],
 )
 def test_an_empty_part_is_named(days: list[float], chosen: dict[str, str], named: str) -> None:
+    weeks = WEEKS.model_dump() | chosen
     with pytest.raises(UsageFault, match=f"nothing for {named}\n") as fault:
-        split(log([("u", day) for day in days]), SplitSettings.model_validate(chosen))
+        split(log([("u", day) for day in days]), SplitSettings.model_validate(weeks))
     assert fault.value.fix
     assert "split." in fault.value.where
+
+
+DAY = 86_400
+BUSY = [minute * 60 for minute in range(20_000)]  # 14 days, 1,440 events a day
+THIN = [BUSY[-1] + 10 * DAY * ten for ten in range(1, 41)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "days"),
+    [
+        pytest.param([DAY * day for day in range(100)], 7, id="a week holds a twentieth of 100"),
+        pytest.param([DAY * day for day in range(200)], 10, id="200: a twentieth takes ten days"),
+        pytest.param(BUSY, 1, id="a log of two weeks: a day holds enough"),
+        pytest.param([s // 100 for s in BUSY], 1, id="a log of hours: a day at least"),
+        pytest.param([*BUSY, *THIN], 401, id="a thin tail: until enough of the busy days"),
+        pytest.param([0, 8 * DAY, 20 * DAY], 2, id="three events"),
+        pytest.param([], 7, id="none"),
+    ],
+)
+def test_windows_are_as_long_as_it_takes(seconds: list[int], days: int) -> None:
+    moments = np.array(seconds, np.int64)
+    end = int(moments.max(initial=0)) + 1
+    assert windows.days(moments, end) == days
+    assert windows.days(moments[::-1], end) == days
+
+
+def test_windows_that_nobody_stated_are_chosen_one_after_the_other() -> None:
+    events = [("u", day / 4) for day in range(800)]  # 200 days; a twentieth of 800 is ten days
+    found = split(log(events), SplitSettings())
+    assert found.validation_seconds is not None
+    assert found.test_seconds is not None
+    assert found.end_seconds - found.test_seconds == 10 * DAY
+    assert found.test_seconds - found.validation_seconds == 10 * DAY
+    stated = split(log(events), SplitSettings(test_days=3))
+    assert stated.end_seconds - (stated.test_seconds or 0) == 3 * DAY
 
 
 def test_no_events() -> None:
@@ -137,7 +176,7 @@ def test_no_events() -> None:
         "split.end=2026-3-1",
         "split.end=2026-03-01T06:00",
         "split.end=yesterday",
-        "split.test_days=0",
+        "split.test_days=-1",
         "split.validation_days=-1",
         "split.kind=random",
     ],
@@ -151,7 +190,7 @@ def test_settings_that_make_no_sense(bad: str) -> None:
 
 
 def test_a_leak_is_named() -> None:
-    window = split(log([("u", 0), ("u", 8), ("u", 20)]), SplitSettings()).window(2)
+    window = split(log([("u", 0), ("u", 8), ("u", 20)]), WEEKS).window(2)
     check_no_leak(window.at_seconds - 1, window, "test")
     with pytest.raises(UsageFault, match=r"leak: .* test window") as fault:
         check_no_leak(window.at_seconds, window, "test")
