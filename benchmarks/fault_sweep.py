@@ -1,17 +1,20 @@
 """Kills and failing disks at the system calls of a command; what is live stays whole.
 
-    python benchmarks/fault_sweep.py nightly --mode syscall      # also: random, eio
+    python benchmarks/fault_sweep.py nightly --mode syscall      # also: random, eio, full
     python benchmarks/fault_sweep.py train --mode random --trials 300
 
 The faults of `faultsweep.py` (strace injects them), without its five seconds of imports a trial:
 one process imports everything, every trial is a fork of it that waits until strace holds it.
+`full` is a real disk, a tmpfs (by root) of which a file leaves 0 bytes free, and more and more.
 A trial is bad if afterwards anything but the complete old or the complete new state is live, if the
-command said done and the new one is not, or if the same command again does not end with what an
-undisturbed run makes. Prints one JSON line. Results in `RELIABILITY.md` here.
+command said done and the new one is not, if a failing disk ends with another exit code than 7, or
+if the same command again does not end with what an undisturbed run makes.
+Prints one JSON line. Results in `RELIABILITY.md` here.
 """
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
@@ -44,18 +47,22 @@ NAMES = (
     "rename", "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir",
     "ftruncate", "link", "linkat", "symlink", "symlinkat",
 )  # fmt: skip
+FAILING = ("eio", "full")
 ACTIONS = {"syscall": "signal=KILL", "eio": "error=EIO"}
 CALLS = {"syscall": WRITES + SYNCS + NAMES, "eio": SYNCS}
-HUNG_SECONDS = 120.0
-Fault = tuple[str, int] | float  # the k-th of a system call, or a share of a run's time
+HUNG_SECONDS = 600.0
+DISK_BYTES = 256 * 2**20
+FREE, POINTS = "free", 40
+# the k-th of a system call, bytes that are free on the disk, or a share of a run's time
+Fault = tuple[str, int] | float
 
 
 class Sweep:
     """A command on a small shop, and how it is run under a fault."""
 
-    def __init__(self, command: str, folder: Path) -> None:
-        self.command, self.folder = command, folder
-        self.base, self.work = folder / "base", folder / "work"
+    def __init__(self, command: str, folder: Path, disk: Path) -> None:
+        self.command, self.folder, self.disk = command, folder, disk
+        self.base, self.work = folder / "base", disk / "work"
         self.seconds = HUNG_SECONDS  # of the quickest whole run so far
         self.words = [
             f"work={self.work}", f"data.folder={folder / 'shop'}", "tracking.enabled=false",
@@ -67,7 +74,6 @@ class Sweep:
 
     def prepare(self) -> None:
         """The state before the command: for a night and a training, an older one is live."""
-        shutil.rmtree(self.folder, ignore_errors=True)
         write_shop(SHOP, self.folder / "shop")
         before = {
             "encode": [["ingest"]],
@@ -77,7 +83,7 @@ class Sweep:
         for words in before[self.command]:
             assert self.wait(self.forked(words), HUNG_SECONDS) == 0, words
         shutil.rmtree(self.work / "checkpoints", ignore_errors=True)  # of another training
-        self.work.rename(self.base)
+        shutil.move(self.work, self.base)
 
     def begin(self) -> None:
         """Back to the state before the command."""
@@ -111,7 +117,9 @@ class Sweep:
             if done:
                 return os.waitstatus_to_exitcode(status)
             time.sleep(0.005)
-        os.killpg(process, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # its group, if it came so far
+            os.killpg(process, signal.SIGKILL)
+        os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
         return None
 
@@ -134,6 +142,19 @@ class Sweep:
                     return tracer
                 time.sleep(0.005)
         raise RuntimeError("strace does not attach; see its message above")
+
+    def squeezed(self, free: int) -> int | None:
+        """Runs the command with so many bytes free on the disk; its exit code."""
+        ballast = self.disk / "ballast"
+        with ballast.open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, max(1, self.free() - free))
+        code = self.wait(self.forked([self.command]), HUNG_SECONDS)
+        ballast.unlink()
+        return code
+
+    def free(self) -> int:
+        """Bytes that are free where the work folder lies."""
+        return shutil.disk_usage(self.disk).free
 
     def live(self) -> tuple[str, ...]:
         """Names and contents of what is live, every file checked; faults where it is damaged."""
@@ -160,6 +181,12 @@ def plan(sweep: Sweep, mode: str, trials: int) -> Iterator[Fault]:
         yield from (moments.uniform(0, 1.1) for _ in range(trials or 300))
         return
     sweep.begin()
+    if mode == "full":
+        before = sweep.free()
+        assert sweep.wait(sweep.forked([sweep.command]), HUNG_SECONDS) == 0
+        most = 2 * (before - sweep.free())  # what is staged takes more for a while
+        yield from ((FREE, most * k // (trials or POINTS)) for k in range(trials or POINTS))
+        return
     log = sweep.folder / "calls"
     assert sweep.traced("-o", str(log), "-e", f"trace={','.join(CALLS[mode])}") == 0
     counts: collections.Counter[tuple[str, str]] = collections.Counter()
@@ -182,6 +209,8 @@ def faulted(sweep: Sweep, mode: str, fault: Fault) -> int | None:
             sweep.seconds = min(sweep.seconds, time.monotonic() - start)
         return code
     name, k = fault
+    if name == FREE:
+        return sweep.squeezed(k)
     inject = f"inject={name}:{ACTIONS[mode]}:when={k}"
     return sweep.traced("-o", os.devnull, "-e", f"trace={name}", "-e", inject)
 
@@ -219,6 +248,7 @@ def swept(sweep: Sweep, mode: str, trials: int, recover: int) -> dict[str, Any]:
     new = said(sweep, file)
     assert new != old
     whole = [old, new] if sweep.command != "encode" else None
+    result: dict[str, Any] = {}
     codes: collections.Counter[str] = collections.Counter()
     bad: list[Any] = []
     for number, fault in enumerate(plan(sweep, mode, trials)):
@@ -232,30 +262,50 @@ def swept(sweep: Sweep, mode: str, trials: int, recover: int) -> dict[str, Any]:
                 return now == new if done else set(now) <= set(new)
             return now == new if done else now in whole
 
-        ok = in_a_fork(intact)
+        ok = in_a_fork(intact) and (mode not in FAILING or code in {0, 7})
         if ok and number % recover == 0:
             ok = sweep.wait(sweep.forked(sweep.again()), HUNG_SECONDS) == 0
             ok = ok and in_a_fork(lambda: list(sweep.live()) == new)
         if not ok:
             bad.append(fault)
             shutil.copytree(sweep.work, sweep.folder / f"bad-{len(bad)}", dirs_exist_ok=True)
-    return {
-        "command": sweep.command, "mode": mode, "trials": sum(codes.values()),
-        "exit_codes": dict(codes), "bad": len(bad), "bad_at": bad[:20], "recovered_every": recover,
-    }  # fmt: skip
+        result = {
+            "command": sweep.command, "mode": mode, "trials": number + 1,
+            "exit_codes": dict(codes), "bad": len(bad), "bad_at": bad[:20],
+            "recovered_every": recover,
+        }  # fmt: skip
+        (sweep.folder / "result.json").write_text(json.dumps(result))  # a sweep takes an hour
+    return result
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A tmpfs in `folder`."""
+    disk = folder / "disk"
+    disk.mkdir()
+    size = f"size={DISK_BYTES}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "recsys", str(disk)], check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def main() -> None:
     """Runs one sweep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["encode", "train", "nightly"])
-    parser.add_argument("--mode", choices=["syscall", "random", "eio"], default="random")
+    parser.add_argument("--mode", choices=["syscall", "random", "eio", "full"], default="random")
     parser.add_argument("--trials", type=int, default=0, help="at most so many; 0 for all")
     parser.add_argument("--recover", type=int, default=1, help="repeat the command in every n-th")
     parser.add_argument("--folder", type=Path, default=Path("work/faults"))
     chosen = parser.parse_args()
-    sweep = Sweep(chosen.command, chosen.folder.absolute() / f"{chosen.command}-{chosen.mode}")
-    result = swept(sweep, chosen.mode, chosen.trials, chosen.recover)
+    folder = chosen.folder.absolute() / f"{chosen.command}-{chosen.mode}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with small_disk(folder) if chosen.mode == "full" else contextlib.nullcontext(folder) as disk:
+        sweep = Sweep(chosen.command, folder, disk)
+        result = swept(sweep, chosen.mode, chosen.trials, chosen.recover)
     print(json.dumps(result), flush=True)
     raise SystemExit(bool(result["bad"]))
 

@@ -72,7 +72,7 @@ def _told(error: BaseException) -> int:
             return 0 if isinstance(error, BrokenPipeError) else runs.exit_code(error)
         case KeyboardInterrupt():
             say("interrupted; run the same command again to go on", "error")
-        case MemoryError() | OSError() if runs.exit_code(error) == 7:
+        case _ if runs.exit_code(error) == 7:
             where = getattr(error, "filename", None)
             say(f"error: out of resources: {redacted(str(error))}\n  where: {where}", "error")
         case _:

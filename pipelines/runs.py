@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import errno
 import platform
 import resource
 import secrets
@@ -86,10 +85,6 @@ def recorded(root: Path, command: str, settings: dict[str, Any]) -> Iterator[Run
                 metrics.write(root.parent, record)
 
 
-# full, over quota, read-only, file too large, a device that fails
-DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
-
-
 def exit_code(error: BaseException) -> int:
     """The process exit code that belongs to an exception (contracts.md)."""
     match error:
@@ -101,10 +96,8 @@ def exit_code(error: BaseException) -> int:
             return error.code if isinstance(error.code, int) else 1
         case MemoryError() | PermissionError():
             return 7
-        case OSError() if error.errno in DISK:
-            return 7
         case _:
-            return 1
+            return 7 if durable.disk_errno(error) else 1
 
 
 def _version(name: str) -> str | None:

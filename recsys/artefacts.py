@@ -86,17 +86,17 @@ def publishing(
         durable.sync_folder(root)
         if current:
             point(root, name)
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
+        number = error.errno if isinstance(error, OSError) else durable.disk_errno(error)
+        if not number:
+            raise
         raise ResourceFault(
-            f"{kind} could not be written: {error.strerror}",
-            value=str(error.filename or root / name),
+            f"{kind} could not be written: {os.strerror(number)}",
+            value=str(getattr(error, "filename", None) or root / name),
             where=f"{_free_bytes(root):,} bytes free there",
             fix="free space or mend the permissions, then run the same command again",
         ) from error
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
 
 
 def content_hash(files: Mapping[str, Mapping[str, Any]]) -> str:

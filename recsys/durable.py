@@ -1,10 +1,12 @@
 """Files that survive a power cut, checksums, and the lock of a work folder."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,8 @@ from pathlib import Path
 from recsys.errors import LockFault, ResourceFault
 
 TEMPORARY = ".staging-"
+# full, over quota, read-only, file too large, a device that fails
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
 
 
 def write_json(path: Path, value: object) -> None:
@@ -61,6 +65,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def disk_errno(error: BaseException) -> int:
+    """Which failure of the disk an error stands for; 0 for none.
+
+    Libraries in Rust and C++ tell it in the words of an error that is no `OSError`.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno if error.errno in DISK else 0
+    told = {os.strerror(number): number for number in DISK}
+    told |= {f"(os error {number})": number for number in DISK}
+    found = re.search("|".join(map(re.escape, told)), str(error))
+    return told[found[0]] if found else 0
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -259,3 +260,7 @@ def test_every_run_leaves_its_record(settings: list[str]) -> None:
 def test_a_disk_that_fails_is_a_matter_of_resources(name: str) -> None:
     assert runs.exit_code(OSError(getattr(errno, name), "as the system says")) == 7
     assert runs.exit_code(OSError(errno.EPIPE, "as the system says")) == 1
+    number = getattr(errno, name)
+    for told in (f"parquet: underlying IO error (os error {number})", os.strerror(number)):
+        assert runs.exit_code(RuntimeError(told)) == 7  # as libraries in Rust and C++ say it
+    assert runs.exit_code(RuntimeError("(os error 2)")) == 1
