@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipelines import annotate, encode, inputs, space
+from pipelines import annotate, encode, inputs, sources, space
 from pipelines.settings import Settings
 from recsys.data.splits import TRAIN
 from recsys.evaluation import probes
@@ -134,9 +134,7 @@ def queries(
     settings: Settings, found: inputs.Inputs, features: ItemFeatures, model: TwoTower
 ) -> None:
     """Ten texts and the three movies nearest to each, by the pretrained vectors."""
-    from recsys.features import encoders
-
-    encoder = encoders.build("text", settings.features)
+    encoder = sources.encoder(settings, "text")
     assert encoder is not None
     values = {name: torch.zeros(len(QUERIES), width) for name, width in features.widths.items()}
     values["text"] = torch.from_numpy(encoder.encode(list(QUERIES)))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 import torch
 
-from pipelines import inputs
+from pipelines import inputs, sources
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
@@ -18,8 +18,6 @@ from recsys.data import catalogue
 from recsys.errors import UsageFault
 from recsys.features import attributes, encoders
 from recsys.features import encode as filling
-from recsys.features import store as stores
-from recsys.features.encoders import Encoder, Modality
 from recsys.features.store import Store
 from recsys.models.item_features import ItemFeatures
 from recsys.vocabulary import Vocabulary
@@ -52,13 +50,14 @@ def fill(settings: Settings, found: Inputs) -> list[dict[str, Any]]:
     """Fills the store of every modality; one row of counts each."""
     rows = []
     for modality in encoders.MODALITIES:
-        encoder = encoders.build(modality, settings.features)
+        given = sources.of(settings, modality, found.items)
+        sources.fit(settings, modality, given)
+        encoder = sources.encoder(settings, modality)
         if encoder is None:
             continue
-        sources = sources_of(modality, found.items, Path(settings.data.folder))
         size = encoders.batch_size(modality, settings.features)
-        store = _store(settings, modality, encoder, heal=True)
-        done = filling.fill(store, encoder, sources, size, settings.features.decoders)
+        store = sources.store(settings, modality, encoder, heal=True)
+        done = filling.fill(store, encoder, given, size, settings.features.decoders)
         reasons: dict[str, int] = {}
         for code, _ in done.store.failures.values():
             reasons[code] = reasons.get(code, 0) + 1
@@ -75,19 +74,6 @@ def fill(settings: Settings, found: Inputs) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def sources_of(modality: Modality, items: pl.DataFrame, folder: Path) -> dict[str, str | Path]:
-    """Content key -> what is to be encoded, for every text or media file of the catalogue."""
-    if modality == "text":
-        texts = items.filter(pl.col("text_hash").is_not_null())
-        return dict(zip(texts["text_hash"], texts["text"], strict=True))
-    pairs = items.select(modality, f"{modality}_hash").explode(modality, f"{modality}_hash")
-    return {
-        key: folder / path
-        for path, key in pairs.iter_rows()
-        if key is not None and path is not None
-    }
 
 
 def fit_attributes(settings: Settings, found: Inputs, known: Mask) -> dict[str, Any]:
@@ -109,10 +95,15 @@ def item_features(
     several = PIECES if settings.model.items.pooling == "attention" else 1
     parts: dict[str, tuple[Vectors, Mask]] = {}
     for modality in encoders.MODALITIES:
-        encoder = encoders.build(modality, settings.features)
-        if encoder is not None:
-            store = _store(settings, modality, encoder)
-            parts[modality] = _vectors(store, modality, found.items, several)
+        encoder = sources.encoder(settings, modality)
+        if encoder is None:
+            continue
+        store = sources.store(settings, modality, encoder)
+        if modality == "text":
+            parts[modality] = store.read(found.items["text_hash"].fill_null("").to_list())
+        else:
+            keys = sources.media(settings, modality, found.items)[1]
+            parts[modality] = pooled(store, keys, several)
     if attributes.width(state):
         parts["attributes"] = attributes.encode(found.items, state)
     parts |= _ready_made(settings, found)
@@ -130,7 +121,7 @@ def content(settings: Settings) -> str:
     """Identifies the item features that the stores hold now (16 hex digits)."""
     digest = hashlib.sha256()
     for modality in encoders.MODALITIES:
-        encoder = encoders.build(modality, settings.features)
+        encoder = sources.encoder(settings, modality)
         if encoder is not None:
             digest.update(f"{modality} {encoder.fingerprint} ".encode())
     for path in catalogue.ready_made(Path(settings.data.folder)).values():
@@ -138,28 +129,24 @@ def content(settings: Settings) -> str:
     return digest.hexdigest()[:16]
 
 
-def _vectors(
-    store: Store, modality: Modality, items: pl.DataFrame, several: int
-) -> tuple[Vectors, Mask]:
-    """Each item's vector: of its text, or the mean over its pictures or clips.
+def pooled(store: Store, keys: pl.Series, several: int) -> tuple[Vectors, Mask]:
+    """The mean `[N, D]` over each item's pictures, clips or sounds, and which items have any.
 
     Where an item may have `several` vectors: `[N, P, D]`, P the most that any has, its first ones.
     """
-    if modality == "text":
-        return store.read(items["text_hash"].fill_null("").to_list())
-    keys = items.select(pl.int_range(pl.len()).alias("row"), key=f"{modality}_hash").explode("key")
-    keys = keys.drop_nulls()
-    vectors, present = store.read(keys["key"].to_list())
-    rows, vectors = keys["row"].to_numpy()[present], vectors[present]
-    counts = np.bincount(rows, minlength=len(items))
+    count = len(keys)
+    each = keys.to_frame("key").with_row_index("row").explode("key").drop_nulls()
+    vectors, present = store.read(each["key"].to_list())
+    rows, vectors = each["row"].to_numpy().astype(np.int64)[present], vectors[present]
+    counts = np.bincount(rows, minlength=count)
     most = min(several, int(counts.max(initial=1)))
     if most > 1:
         places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        pieces = np.full((len(items), most, store.width), np.nan, np.float32)
+        pieces = np.full((count, most, store.width), np.nan, np.float32)
         first = places < most
         pieces[rows[first], places[first]] = vectors[first]
         return pieces, counts > 0
-    total = np.zeros((len(items), store.width), np.float32)
+    total = np.zeros((count, store.width), np.float32)
     np.add.at(total, rows, vectors)
     mean = total / np.maximum(counts, 1)[:, None]
     return mean.astype(np.float32), counts > 0
@@ -183,10 +170,3 @@ def _ready_made(settings: Settings, found: Inputs) -> dict[str, tuple[Vectors, M
         name: catalogue.read_vectors(paths[name], found.vocabulary)
         for name in settings.features.ready_made
     }
-
-
-def _store(
-    settings: Settings, modality: Modality, encoder: Encoder, *, heal: bool = False
-) -> Store:
-    root = settings.root / "embeddings" / modality
-    return stores.open_store(root, encoder.fingerprint, encoder.width, heal=heal)

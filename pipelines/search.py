@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
+from pipelines import sources
 from pipelines import space as spaces
 from pipelines.settings import Settings
 from pipelines.space import Space, View
 from recsys.data import media_paths
 from recsys.errors import InputFault, UsageFault
-from recsys.features import encoders
 from recsys.features.encoders import MODALITIES
 from recsys.features.media import MediaFault
 from recsys.models.item_features import ItemFeatures
@@ -153,7 +153,7 @@ def _encoded(space: Space, name: str, source: str | Path) -> torch.Tensor:
     readable = [known for known in MODALITIES if known in space.features.names]
     encoder = None
     if name in readable:
-        encoder = encoders.build(next(m for m in MODALITIES if m == name), space.settings.features)
+        encoder = sources.encoder(space.settings, next(m for m in MODALITIES if m == name))
     if encoder is None:
         raise UsageFault(
             f"this model reads no {name}", value=str(source), where=f"--{name}",

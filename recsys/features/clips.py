@@ -3,6 +3,7 @@
 import bisect
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,7 @@ import numpy.typing as npt
 from recsys.features.media import MediaFault, MediaLimits, check_size
 
 Frames = npt.NDArray[np.uint8]
-# FFmpeg opens addresses, playlists and other files on its own unless both lists say otherwise.
-OPTIONS = {
-    "protocol_whitelist": "",
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi",
-}
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 COMPLETE = 0.9  # share of the declared length that must be there
 
 
@@ -36,21 +33,40 @@ def load(path: Path, count: int, side: int, limits: MediaLimits) -> Frames:
     Raises:
         MediaFault: no clip, no video in it, incomplete, or beyond the limits.
     """
+    with opened(path, limits, FORMATS, "not_a_clip") as container:
+        return _sampled(container, count, side, limits)
+
+
+@contextmanager
+def opened(path: Path, limits: MediaLimits, formats: str, code: str) -> Iterator[Any]:
+    """A PyAV container that reads nothing but this file; used for sounds too.
+
+    Args:
+        path: of the file.
+        limits: of its size.
+        formats: containers that FFmpeg may take it for.
+        code: of the fault for a file that it cannot read.
+
+    Raises:
+        MediaFault: no such file, or whatever goes wrong while it is read.
+    """
+    # FFmpeg opens addresses, playlists and other files on its own unless both lists say otherwise
+    options = {"protocol_whitelist": "", "format_whitelist": formats}
     try:
         size = path.stat().st_size
         if size == 0:
             raise MediaFault("empty", "the file has no bytes")
         if size > limits.max_bytes:
             raise MediaFault("too_many_bytes", f"{size:,} bytes, at most {limits.max_bytes:,}")
-        with path.open("rb") as file, av.open(file, mode="r", options=OPTIONS) as container:
-            return _sampled(container, count, side, limits)
+        with path.open("rb") as file, av.open(file, mode="r", options=options) as container:
+            yield container
     except MediaFault:
         raise
     except OSError as error:
-        code = "unreadable" if not isinstance(error, av.FFmpegError) else "not_a_clip"
-        raise MediaFault(code, str(error)) from None
+        told = "unreadable" if not isinstance(error, av.FFmpegError) else code
+        raise MediaFault(told, str(error)) from None
     except Exception as error:  # damaged files raise IndexError, ValueError and more
-        raise MediaFault("not_a_clip", f"{type(error).__name__}: {error}") from None
+        raise MediaFault(code, f"{type(error).__name__}: {error}") from None
 
 
 def _sampled(container: Any, count: int, side: int, limits: MediaLimits) -> Frames:
@@ -64,7 +80,7 @@ def _sampled(container: Any, count: int, side: int, limits: MediaLimits) -> Fram
     seconds = _declared_seconds(container, stream)
     if seconds > limits.max_seconds:
         raise MediaFault("too_long", f"{seconds:,.0f} s, at most {limits.max_seconds:,.0f} s")
-    clock = _Clock(limits)
+    clock = Clock(limits)
     times, starts = _index(container, stream, clock, limits)
     if not times:
         raise MediaFault("no_frames", "the video stream holds no frame")
@@ -80,7 +96,7 @@ def _sampled(container: Any, count: int, side: int, limits: MediaLimits) -> Fram
     return np.stack([shown[min(number, len(shown) - 1)] for number in range(count)])
 
 
-class _Clock:
+class Clock:
     """Refuses to go on once a clip has taken its time."""
 
     def __init__(self, limits: MediaLimits) -> None:
@@ -88,12 +104,13 @@ class _Clock:
         self._begin = time.monotonic()
 
     def check(self) -> None:
+        """Raises `MediaFault` once the time is over."""
         if time.monotonic() - self._begin > self._seconds:
             raise MediaFault("timeout", f"not decoded in {self._seconds:g} s")
 
 
 def _index(
-    container: Any, stream: Any, clock: _Clock, limits: MediaLimits
+    container: Any, stream: Any, clock: Clock, limits: MediaLimits
 ) -> tuple[list[int], list[int]]:
     """Times of all frames and of those where decoding can start, sorted; nothing is decoded."""
     times, starts = [], []
@@ -114,7 +131,7 @@ def _index(
 
 def _shown(
     container: Any, stream: Any, wanted: list[int], starts: list[int], side: int,
-    clock: _Clock, limits: MediaLimits,
+    clock: Clock, limits: MediaLimits,
 ) -> list[Frames]:  # fmt: skip
     """The frames at the times `wanted` (ascending); jumps ahead where that saves decoding."""
     shown: list[Frames] = []

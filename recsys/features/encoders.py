@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from recsys.features.settings import FeatureSettings
 
-Modality = Literal["text", "image", "video"]
-MODALITIES: tuple[Modality, ...] = ("text", "image", "video")
+Modality = Literal["text", "image", "video", "audio"]
+MODALITIES: tuple[Modality, ...] = ("text", "image", "video", "audio")
 STATISTICS_SIDE = 64
 
 
@@ -35,27 +35,33 @@ class Encoder(Protocol):
 
 
 @cache
-def build(modality: Modality, settings: FeatureSettings) -> Encoder | None:
+def build(
+    modality: Modality, settings: FeatureSettings, fitted: Path | None = None
+) -> Encoder | None:
     """The encoder of a modality, loaded once; None where the settings leave it out.
+
+    Args:
+        modality: what it reads.
+        settings: which encoder.
+        fitted: folder with what was learned from the catalogue, for an encoder that `is_fitted`.
 
     Raises:
         InputFault: a model cannot be loaded.
     """
-    from recsys.features.text import HashedText, TransformerText
-
     match modality:
         case "text":
-            match settings.text.encoder:
-                case "hashed":
-                    return HashedText(settings.text.width)
-                case "transformers":
-                    return TransformerText(settings.text.model, device(settings))
-                case "none":
-                    return None
+            return _text(settings, fitted)
         case "image":
             return _image(settings)
         case "video":
             return _video(settings)
+        case "audio":
+            return _audio(settings)
+
+
+def is_fitted(modality: Modality, settings: FeatureSettings) -> bool:
+    """Whether the encoder learns something from the catalogue before it encodes."""
+    return modality == "text" and settings.text.encoder == "tfidf"
 
 
 def batch_size(modality: Modality, settings: FeatureSettings) -> int:
@@ -67,6 +73,8 @@ def batch_size(modality: Modality, settings: FeatureSettings) -> int:
             return settings.image.batch
         case "video":
             return settings.video.batch
+        case "audio":
+            return settings.audio.batch
 
 
 def device(settings: FeatureSettings) -> str:
@@ -78,8 +86,33 @@ def device(settings: FeatureSettings) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def _text(settings: FeatureSettings, fitted: Path | None) -> Encoder | None:
+    from recsys.features.image_text import ImageTextText
+    from recsys.features.text import HashedText, TransformerText
+    from recsys.features.tfidf import TfidfText
+    from recsys.features.word_vectors import WordVectors
+
+    text = settings.text
+    match text.encoder:
+        case "hashed":
+            return HashedText(text.width)
+        case "tfidf":
+            if fitted is None:
+                raise ValueError("this encoder has to be fitted first")
+            return TfidfText(fitted)
+        case "vectors":
+            return WordVectors(text.model)
+        case "transformers":
+            return TransformerText(text.model, device(settings))
+        case "clip":
+            return ImageTextText(text.model, device(settings))
+        case "none":
+            return None
+
+
 def _image(settings: FeatureSettings) -> Encoder | None:
     from recsys.features.image import ImageStatistics
+    from recsys.features.image_text import ImageTextImage
 
     match settings.image.encoder:
         case "statistics":
@@ -87,6 +120,8 @@ def _image(settings: FeatureSettings) -> Encoder | None:
         case "timm":
             network: Encoder = _timm(settings)
             return network
+        case "clip":
+            return ImageTextImage(settings.image.model, settings.limits, device(settings))
         case "none":
             return None
 
@@ -102,6 +137,19 @@ def _video(settings: FeatureSettings) -> Encoder | None:
             return PooledFrames(_timm(settings), video.frames, video.side, limits)
         case "transformers":
             return TransformersVideo(video.model, limits, device(settings))
+        case "none":
+            return None
+
+
+def _audio(settings: FeatureSettings) -> Encoder | None:
+    from recsys.features.audio import SoundStatistics, TransformersAudio
+
+    audio, limits = settings.audio, settings.limits
+    match audio.encoder:
+        case "statistics":
+            return SoundStatistics(audio.seconds, limits)
+        case "transformers":
+            return TransformersAudio(audio.model, audio.seconds, limits, device(settings))
         case "none":
             return None
 

@@ -45,6 +45,25 @@ def tokenizer(setting: str, model: str) -> Any:
         raise missing_model(setting, model, error) from None
 
 
+def preprocessor(setting: str, model: str, kind: str) -> Any:
+    """What prepares pictures or sounds for a transformers network; arguments and faults as above.
+
+    Args:
+        kind: AutoImageProcessor or AutoFeatureExtractor.
+    """
+    stay_offline()
+    import transformers
+
+    # torchvision's operators are not there on every CPU machine; Pillow's are
+    options = {"backend": "pil"} if kind == "AutoImageProcessor" else {}
+    try:
+        return getattr(transformers, kind).from_pretrained(
+            model, trust_remote_code=False, **options
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise missing_model(setting, model, error) from None
+
+
 def missing_model(setting: str, model: str, error: BaseException) -> InputFault:
     """The one message for a model that cannot be loaded: where to get it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]

