@@ -6,13 +6,20 @@ from typing import Any
 
 from pipelines.runs import Run
 from pipelines.settings import Settings
-from recsys.data import catalogue, erasure, faults, interactions, summary
+from recsys.data import catalogue, erasure, faults, interactions, item_media, summary
+from recsys.data.catalogue import Catalogue
+from recsys.data.interactions import Ingested
+from recsys.data.item_cells import MEDIA
+from recsys.errors import Fault, InputFault
+
+EXAMPLES = 3  # of each kind of refused row
 
 
 def run(settings: Settings, run: Run) -> dict[str, Any]:
     """What is wrong with the data, where, how much, and what it would do to training.
 
-    Budgets that would refuse the data are lifted, so that everything is seen at once.
+    Budgets that would refuse the data are lifted, so that everything is seen at once; what they
+    would refuse stands in `refusals`.
 
     Raises:
         InputFault: a file that cannot be read as a whole.
@@ -25,29 +32,88 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
         found = catalogue.read(data, shop, Path(data.folder), erased)
         log = interactions.ingest(data, found.items["item_id"], time.time(), erased)
         audit = summary.audit(log.frame, found.items)
-    lines = ["rows"]
-    lines += [
-        f"  {file}: {account['read']:,} read = "
-        + " + ".join(f"{account[fate]:,} {fate}" for fate in interactions.FATES)
-        for file, account in log.accounting.items()
-    ]
-    lines += ["refused rows and cells"]
-    lines += [f"  {m}" for m in faults.messages(log.quarantine) + faults.messages(found.quarantine)]
-    lines += ["warnings", *(f"  {line}" for line in (*found.warnings, *log.warnings))]
-    lines += [f"{audit['events']:,} events of {audit['users']:,} users on {audit['items']:,} items"]
-    lines += [
-        f"  {row['verdict']:4} {row['name']}: {_shown(row['value'])}; {row['means']}"
-        for row in audit["findings"]
-    ]
-    return {
-        "text": "\n".join(lines),
+    result = {
         "accounting": log.accounting,
         "quarantine": faults.counts(log.quarantine),
         "catalogue": found.counts,
         "warnings": [*found.warnings, *log.warnings],
+        "refusals": _refusals(settings, found, log),
         "audit": audit,
     }
+    bad = [line for part in (log, found) for line in faults.messages(part.quarantine, EXAMPLES)]
+    return {"text": "\n".join(_lines(result, bad)), **result}
+
+
+def judge(result: dict[str, Any]) -> None:
+    """Refuses what a night would refuse, once it has been shown.
+
+    Raises:
+        InputFault: with the reasons.
+    """
+    if refusals := result.get("refusals"):
+        raise InputFault(
+            "a night would refuse this data: " + "; ".join(refusals),
+            fix="mend the data, or allow more in the settings that are named",
+        )
+
+
+def _refusals(settings: Settings, found: Catalogue, log: Ingested) -> list[str]:
+    """What the budgets say that were lifted."""
+    data, counts = settings.data, found.counts
+    fates = {fate: sum(account[fate] for account in log.accounting.values()) for fate in ("read",
+             *interactions.FATES)}  # fmt: skip
+    shares = [
+        ("rows of interactions are bad", fates["quarantined"], fates["read"],
+         "data.quarantine_fail", data.quarantine_fail),
+        ("rows of items are bad", counts["rows_quarantined"], counts["rows"],
+         "data.quarantine_fail", data.quarantine_fail),
+        ("rows are on items outside the catalogue", log.filtered.get("unknown_item", 0),
+         fates["read"] - fates["quarantined"], "data.unknown_items_fail", data.unknown_items_fail),
+    ]  # fmt: skip
+    told = [
+        f"{part:,} of {whole:,} {what} ({key} is {most:.0%})"
+        for what, part, whole, key, most in shares
+        if part > most * whole
+    ]
+    try:
+        item_media.budget(counts, 1.0, settings.catalogue.media_fail)
+    except Fault as fault:
+        told.append(f"{fault.what} (catalogue.media_fail)")
+    return told + ["no events are left"] * log.frame.is_empty()
+
+
+def _lines(result: dict[str, Any], bad: list[str]) -> list[str]:
+    audit, counts = result["audit"], result["catalogue"]
+    has = ", ".join(f"{counts[f'with_{name}']:,} with {name}" for name in catalogue.CONTENT)
+    lines = ["rows"]
+    lines += [
+        f"  {file}: {account['read']:,} read = "
+        + " + ".join(f"{account[fate]:,} {fate}" for fate in interactions.FATES)
+        for file, account in result["accounting"].items()
+    ]
+    lines += [f"  catalogue: {counts['items']:,} items, {has}"]
+    lines += [
+        f"  {counts[f'{name}_absent']:,} of {counts[f'{name}_named']:,} {name} files are not there"
+        for name in MEDIA
+        if counts[f"{name}_absent"]
+    ]
+    if bad:
+        lines += ["refused rows and cells", *(f"  {line}" for line in bad)]
+    if result["warnings"]:
+        lines += ["warnings", *(f"  {line}" for line in result["warnings"])]
+    lines += [
+        f"{audit['events']:,} events of {audit['users']:,} users on {audit['items']:,} items, "
+        f"{audit['oldest'] or '-'} to {audit['newest'] or '-'}"
+    ]
+    lines += [
+        f"  {row['verdict']:4} {row['name'].replace('_', ' ')}: {_shown(row['value'])}; "
+        f"{row['means']}"
+        for row in audit["findings"]
+    ]
+    return lines
 
 
 def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_shown(part)}" for key, part in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}"

@@ -66,7 +66,8 @@ def _told(error: BaseException) -> int:
         case Fault():
             say(redacted(str(error)), "error")
         case TyperException():
-            say(f"error: {escaped(error.format_message())}", "error")
+            if message := error.format_message():  # bare `recsys` has shown its help
+                say(f"error: {escaped(message)}", "error")
             return 2
         case SystemExit() | BrokenPipeError():
             return 0 if isinstance(error, BrokenPipeError) else runs.exit_code(error)

@@ -1,7 +1,7 @@
 """`recsys encode`: what is new in the catalogue into the stores; and item features from them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys.data import catalogue
-from recsys.errors import UsageFault
+from recsys.errors import UsageFault, shown
 from recsys.features import attributes, encoders
 from recsys.features import encode as filling
 from recsys.features.store import Store
 from recsys.models.item_features import ItemFeatures
+from recsys.progress import say
 from recsys.vocabulary import Vocabulary
 
+EXAMPLES = 3  # of files that cannot be used, by reason
 Vectors = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 PIECES = 8  # pictures or clips of an item that attention weighs; further ones are not read
@@ -38,12 +40,7 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
         f"was interrupted, {row['reused']:,} reused, {row['failed']:,} failed; {row['store']}"
         for row in rows
     ]
-    reasons = [
-        f"  {row['modality']} {code}: {count:,}"
-        for row in rows
-        for code, count in row["reasons"].items()
-    ]
-    return {"text": "\n".join([*lines, *reasons]), "modalities": rows}
+    return {"text": "\n".join(lines), "modalities": rows}
 
 
 def fill(settings: Settings, found: Inputs) -> list[dict[str, Any]]:
@@ -61,6 +58,7 @@ def fill(settings: Settings, found: Inputs) -> list[dict[str, Any]]:
         reasons: dict[str, int] = {}
         for code, _ in done.store.failures.values():
             reasons[code] = reasons.get(code, 0) + 1
+        _warn(settings, modality, done.store, given)
         rows.append(
             {
                 "modality": modality,
@@ -74,6 +72,20 @@ def fill(settings: Settings, found: Inputs) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _warn(settings: Settings, modality: str, store: Store, given: Mapping[str, str | Path]) -> None:
+    """Says which of the catalogue's sources have no vector: one line a reason, the first named."""
+    failed: dict[str, list[str]] = {}
+    for key, (code, message) in store.failures.items():
+        if (source := given.get(key)) is not None:
+            place = source.relative_to(settings.data.folder) if isinstance(source, Path) else source
+            failed.setdefault(code, []).append(f"{shown(str(place))} ({message})")
+    for code, places in failed.items():
+        say(
+            f"warning: {modality}: {len(places):,} cannot be encoded and are left out ({code}): "
+            + ", ".join(places[:EXAMPLES])
+        )
 
 
 def fit_attributes(settings: Settings, found: Inputs, known: Mask) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import basis, night_counts, night_lists, night_measures, refilter, story
-from pipelines.night import Night, index_facts, planned, prepared
+from pipelines.night import Night, Plan, index_facts, planned, prepared
 from pipelines.night_lists import Lists
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts
 from recsys.errors import GateFault, InputFault
 from recsys.progress import say
-from recsys.serving import baseline, fallback, gates, night_history, release, report
+from recsys.serving import baseline, fallback, gates, night_history, release, report, report_figures
 from recsys.serving.baseline import Baseline
 from recsys.serving.gates import Gate
 
@@ -41,7 +41,7 @@ def run(
     root = settings.root / "releases"
     if not dry_run and not anew and _published(root, plan.name):
         artefacts.point(root, plan.name)
-        return _told(root / plan.name, "already published, the pointer names it")
+        return _told(plan, root, "already published, the pointer names it")
     night = prepared(settings, run, plan)
     with run.timed("lists"):
         lists = _lists(settings, run, night, anew)
@@ -107,7 +107,7 @@ def _publish(
             "timings": run.facts.get("seconds", {}),
             "run": run.name,
         }
-    return _told(root / plan.name, "published")
+    return _told(plan, root, "published")
 
 
 def _write(settings: Settings, night: Night, lists: Lists, staged: artefacts.Staged) -> None:
@@ -160,7 +160,8 @@ def _prune(root: Path, keep: int) -> None:
             shutil.rmtree(root / name)
 
 
-def _told(folder: Path, what: str) -> dict[str, Any]:
+def _told(plan: Plan, root: Path, what: str) -> dict[str, Any]:
+    folder = root / plan.name
     manifest = artefacts.read(folder, release.KIND, check=False)
     counts = manifest["counts"]
     lines = [f"{key.replace('_', ' ')}: {value:,}" for key, value in counts.items()]
@@ -168,7 +169,8 @@ def _told(folder: Path, what: str) -> dict[str, Any]:
     lines.append(
         f"index: {index.get('kind', 'exact')}, {index.get('recall', 1.0):.2%} of exact search"
     )
-    lines += [gates.summary(manifest["gates"]), f"report: {folder / 'report.html'}"]
+    lines += [*report_figures.told(plan.evaluation), gates.summary(manifest["gates"])]
+    lines += [f"report: {folder / 'report.html'}"]
     return {
         "text": "\n".join([f"{what}: {folder}", *lines]),
         "release": str(folder),

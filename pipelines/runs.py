@@ -33,20 +33,21 @@ class Run:
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Records which stage is running, and its seconds by a clock that never jumps."""
+        """Says and records which stage is running, and its seconds by a clock that never jumps."""
         self.facts["stage"] = stage
+        say(f"{stage.replace('_', ' ')} ...", stage=stage)
         begin, spent = time.monotonic(), time.process_time()
         yield
         self.facts.setdefault("seconds", {})[stage] = round(time.monotonic() - begin, 2)
         self.facts.setdefault("cpu_seconds", {})[stage] = round(time.process_time() - spent, 2)
 
     def tell_speeds(self, users: int) -> None:
-        """Says and records how many users a second each stage so far did."""
+        """Records how many users a second each stage so far did; says how long each took."""
         seconds = self.facts.get("seconds", {})
         speeds = {stage: round(users / max(spent, 0.01), 1) for stage, spent in seconds.items()}
         self.facts["users_per_second"] = speeds
-        told = ", ".join(f"{stage} {speed:,.0f}" for stage, speed in speeds.items())
-        say(f"users a second: {told}")
+        told = ", ".join(f"{stage} {spent:,.1f}" for stage, spent in seconds.items())
+        say(f"seconds: {told.replace('_', ' ')}")
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from recsys.data.catalogue import CatalogueSettings
-from recsys.data.importers.mapping import MappingSettings
+from recsys.data.importers.mapping_settings import MappingSettings
 from recsys.data.settings import DataSettings
 from recsys.data.splits import SplitSettings
 from recsys.engine import EngineSettings

@@ -17,7 +17,7 @@ from pipelines.lessons import (
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from pipelines.trained import KIND, ROOT, load
-from recsys import artefacts, distributed, durable, tracking
+from recsys import artefacts, distributed, durable, progress, tracking
 from recsys.data.splits import DAY_SECONDS, Split
 from recsys.errors import InputFault
 from recsys.models import saved
@@ -113,10 +113,15 @@ def _train(
 ) -> tuple[Path, FitResult]:
     lesson = prepare(settings, found, split)
 
+    still_there = progress.paced()
+
     def report(metrics: Mapping[str, float], step: int) -> None:
         if "validation" in metrics:
-            say(f"step {step}: " + ", ".join(f"{k} {v:.4f}" for k, v in metrics.items()))
+            recall = f"validation recall_at_{VALIDATION_K} {metrics['validation']:.4f}"
+            say(f"step {step}, epoch done: loss {metrics['epoch_loss']:.4f}, {recall}")
             tracker.metrics(dict(metrics), step)
+        else:
+            still_there(f"step {step}: loss {metrics['loss']:.4f}")
 
     model, result = fit(settings, lesson, _checkpoints(settings), report, resume)
     if not result.finished:

@@ -148,7 +148,9 @@ def current(root: Path, kind: str, *, check: bool = True) -> tuple[Path, dict[st
         name = pointer.read_text(encoding="utf-8").strip()
     except OSError:
         raise InputFault(
-            f"there is no {kind} yet", where=str(pointer), fix="run the stage that makes it first"
+            f"there is no {kind} yet",
+            where=str(pointer),
+            fix="`recsys nightly` makes all that is missing",
         ) from None
     if not name or "/" in name or name.startswith(".") or not (root / name).is_dir():
         raise InputFault(

@@ -8,7 +8,7 @@ import datetime
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, TypeVar
 
 from recsys.errors import escaped_lines
@@ -50,6 +50,19 @@ def say(text: str, level: Level = "info", **facts: object) -> None:
 def write_json(asked: bool) -> None:
     """Whether every line from now on is a JSON object; for the whole process."""
     _JSON[:] = [True] if asked else []
+
+
+def paced() -> Callable[[str], None]:
+    """A `say` for work that is not a loop of items: it passes on one line in LINE_SECONDS."""
+    last = time.monotonic()
+
+    def told(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            say(text)
+
+    return told
 
 
 def _bar(items: Iterable[T], what: str, total: int | None) -> Iterator[T]:

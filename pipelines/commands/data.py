@@ -47,11 +47,14 @@ def import_(
 def check(
     config: shared.Config = None, overrides: shared.Overrides = None, as_json: shared.Json = False
 ) -> None:
-    """Audits logs and catalogue: what is wrong, where, how much, and what it does to training."""
+    """Audits logs and catalogue: what is wrong, where, how much, and what it does to training.
+
+    Ends with 3 where a night would refuse the data.
+    """
     from pipelines import check as stage
 
     chosen = shared.settings(config, overrides)
-    shared.stage("check", chosen, as_json, lambda run: stage.run(chosen, run))
+    stage.judge(shared.stage("check", chosen, as_json, lambda run: stage.run(chosen, run)))
 
 
 @app.command(epilog="Example: `recsys ingest --config configs/sample.toml`")

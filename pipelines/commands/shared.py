@@ -78,8 +78,11 @@ def settings(config: Path | None, overrides: list[str] | None) -> Settings:
 
 def stage(
     command: str, chosen: Settings, as_json: bool, action: Callable[[runs.Run], dict[str, Any]]
-) -> None:
+) -> dict[str, Any]:
     """Runs a stage under the work folder's lock, with a run record, and prints its result.
+
+    Returns:
+        the result; empty in a process that is not the first.
 
     Raises:
         UsageFault: several processes were started for a stage that one does alone; or the work
@@ -95,7 +98,7 @@ def stage(
     _keep_apart(chosen)
     if not here.first:  # the first process holds the lock, keeps the record and prints
         action(runs.Run(""))
-        return
+        return {}
     with (
         durable.exclusive(work),
         runs.recorded(work / "runs", command, chosen.model_dump(mode="json")) as run,
@@ -103,6 +106,7 @@ def stage(
         current_run.append(run.name)
         result = action(run)
     show(as_json, result)
+    return result
 
 
 def _keep_apart(chosen: Settings) -> None:

@@ -106,10 +106,7 @@ def _files(settings: DataSettings) -> tuple[list[Path], list[bool]]:
     listed = uploads.manifest(settings)
     uploads.check_complete(TABLE, paths, settings, listed)
     if not paths:
-        raise InputFault(
-            "the dataset has no interactions", where=str(folder),
-            fix=f"write one of: {', '.join(TABLE + ending for ending in tables.ENDINGS)}",
-        )  # fmt: skip
+        raise tables.absent(folder, TABLE)
     return paths, [uploads.verify(path, settings, listed) for path in paths]
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
-from recsys.data import entities, faults, item_cells
+from recsys.data import entities, faults, item_cells, tables
 from recsys.data.settings import DataSettings
 from recsys.errors import InputFault
 
@@ -43,6 +44,8 @@ def read(data: DataSettings, made: Collection[str]) -> ItemTable:
         InputFault: no items, a file that cannot be trusted as a whole, too many bad rows.
     """
     parts = entities.parts(TABLE, "item_id", data)
+    if not parts:
+        raise tables.absent(Path(data.folder), TABLE)
     typed = [item_cells.typed(part, data) for part in parts]
     bad_rows = faults.together(
         [part.quarantine for part in parts] + [refused for _, refused, _ in typed]

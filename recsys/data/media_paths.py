@@ -46,9 +46,9 @@ def resolve(root: Path, text: str) -> Path | Reason:
         root: the dataset folder. Links inside it may lead anywhere inside it, not out of it.
         text: a relative path with `/`, as the catalogue has it.
     """
-    refused = _written_badly(text)
-    if refused:
-        return refused
+    written_badly = refused(text)
+    if written_badly:
+        return written_badly
     top = os.path.realpath(root)
     real = os.path.realpath(os.path.join(top, text))  # noqa: PTH118
     if not Path(real).is_relative_to(top):
@@ -98,8 +98,8 @@ def _hash(root: Path, text: str, max_bytes: int) -> str | Reason:
         return "media_unreadable"
 
 
-def _written_badly(text: str) -> Reason | None:  # noqa: PLR0911
-    """Why the text alone forbids a look-up."""
+def refused(text: str) -> Reason | None:  # noqa: PLR0911
+    """Why the text alone forbids a look-up; None where it does not."""
     try:
         raw = text.encode("utf-8")
     except UnicodeEncodeError:

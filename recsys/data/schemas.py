@@ -35,7 +35,11 @@ def check_names(names: Sequence[str], required: Sequence[str], file: str) -> Non
         near = difflib.get_close_matches(
             name, [other for other in names if other not in required], n=1, cutoff=0.4
         )
-        fix = f"data.names.{name} = {near[0]!r} if that is it" if near else f"add {name}"
+        fix = (
+            f"data.names.{name} = {near[0]!r} if that is it"
+            if near
+            else f"add {name}, or rename as [mapping] says"
+        )
         raise InputFault(
             f"the column {name} is missing", value=f"found: {', '.join(names)}", where=f"{file}:1",
             fix=f"expected: {', '.join(required)}; {fix}",

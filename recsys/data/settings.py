@@ -120,7 +120,10 @@ class DataSettings(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.default_event not in self.events:
-            raise ValueError(f"default_event {self.default_event!r} is not among events")
+            known = ", ".join(self.events)
+            raise ValueError(
+                f"default_event {self.default_event!r} is not among events; set it to one: {known}"
+            )
         if self.no_header and not self.columns:
             raise ValueError("no_header needs columns: the names of the fields in their order")
         if self.columns and not self.no_header:

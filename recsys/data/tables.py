@@ -10,9 +10,10 @@ from pathlib import Path
 from recsys.data import csv_files, jsonl_files, parquet_files, schemas
 from recsys.data.raw import RawTable, Shape, label
 from recsys.data.settings import DataSettings
-from recsys.errors import InputFault, ResourceFault
+from recsys.errors import InputFault, ResourceFault, shown
 
 ENDINGS = (".parquet", ".csv", ".jsonl", ".csv.gz", ".csv.zst", ".jsonl.gz", ".jsonl.zst")
+NAMES = 6  # of files of the folder, in a message
 
 
 def find(folder: Path, name: str) -> list[Path]:
@@ -101,6 +102,18 @@ def read_parts(
         yield table
 
 
+def absent(folder: Path, name: str) -> InputFault:
+    """What to say where a table that is needed is not there: what lies there, and both ways on."""
+    there = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    listed = ", ".join(map(shown, there[:NAMES])) + (", ..." if len(there) > NAMES else "")
+    return InputFault(
+        f"the dataset has no {name}", value=f"the folder holds {listed or 'nothing'}",
+        where=str(folder),
+        fix=f"write one of: {', '.join(name + ending for ending in ENDINGS)}; or say in [mapping] "
+        "which file and columns they are, and run `recsys import mapping`",
+    )  # fmt: skip
+
+
 def _parts(folder: Path) -> list[Path]:
     hidden = (".", "_")
     paths = sorted(
@@ -122,4 +135,4 @@ def _no_table(path: Path) -> InputFault:
     )  # fmt: skip
 
 
-__all__ = ["ENDINGS", "RawTable", "find", "label", "read", "read_parts"]
+__all__ = ["ENDINGS", "RawTable", "absent", "find", "label", "read", "read_parts"]

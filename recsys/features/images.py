@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from recsys.features.media import MediaFault, MediaLimits, check_size
 
@@ -52,6 +52,8 @@ def decode(content: bytes, limits: MediaLimits) -> Pixels:
         raise MediaFault("too_large", str(error)) from None
     except MemoryError:
         raise
+    except UnidentifiedImageError:  # its own text holds an address in memory
+        raise MediaFault("not_an_image", f"none of {', '.join(FORMATS)}") from None
     except Exception as error:  # Pillow's decoders raise many kinds, ValueError for zip bombs
         raise MediaFault("not_an_image", f"{type(error).__name__}: {error}") from None
 

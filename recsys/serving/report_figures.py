@@ -64,6 +64,22 @@ def headline(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def told(evaluation: Mapping[str, Any]) -> list[str]:
+    """The headline as a line for a terminal; none without an evaluation."""
+    found = headline(evaluation)
+    if not found:
+        return []
+    ours, best = found["ours"], found["best"]
+    line = f"{found['metric']} {_interval(ours)} over {found['users']:,} users of the test window"
+    if best:
+        line += f"; best baseline {found['best_label']} {_interval(best)}"
+    return [line]
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return f"{row['mean']:.4f} [{row['low']:.4f} {row['high']:.4f}]"
+
+
 def metrics(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """Every system's main metrics, and the chart of the first recall; {} without an evaluation."""
     table, recall = _table(evaluation), _recall(evaluation)

@@ -50,7 +50,7 @@ def fit(
     if not run.batches.count(0):
         users = len(data.histories.offsets) - 1
         raise InputFault(
-            "no user has two events: there is nothing to learn from",
+            "nobody's history goes on before the cut: there is nothing to learn from",
             value=f"{len(data.histories.items)} events, {users} users",
             where="the training histories", fix="bring a longer log, or move the split's cut",
         )  # fmt: skip

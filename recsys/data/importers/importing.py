@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys import durable
-from recsys.data.importers import folder, npy, typed
+from recsys.data.importers import folder, media, npy, typed
 from recsys.data.importers.accounts import Account
 from recsys.data.importers.origin import Origin
 from recsys.data.importers.plan import IDS, KEY, ROW, Plan, Table
@@ -65,8 +65,12 @@ def carry_out(plan: Plan, origin: Origin, out: Path, source: str, data: DataSett
         if plan.media:
             folder.place(origin, plan.media, staging)
             counts["media files"] = len(plan.media)
+        notes = plan.notes
+        if plan.media_folder is not None:
+            found, told = media.gather(origin, plan.media_folder, staging)
+            counts, notes = counts | found, notes + told
         folder.write_settings(staging, out, source, plan.settings)
-    return Imported(tuple(accounts), counts, plan.notes)
+    return Imported(tuple(accounts), counts, notes)
 
 
 @dataclass

@@ -1,20 +1,23 @@
 """Any CSV or Parquet files: a settings section says which column of theirs is which of ours."""
 
-import codecs
-import zoneinfo
 from collections.abc import Callable
 from typing import Literal
 
 import polars as pl
-from pydantic import Field, field_validator
 
 from recsys.data.importers import columns
+from recsys.data.importers.mapping_settings import (
+    MappedItems,
+    MappedLog,
+    MappedTable,
+    MappingSettings,
+    TimedTable,
+)
 from recsys.data.importers.origin import Origin
 from recsys.data.importers.plan import IDS, Column, Delimited, Form, ParquetFile, Plan, Table
 from recsys.data.item_cells import LISTS
 from recsys.data.settings import DataSettings
-from recsys.errors import InputFault, UsageFault
-from recsys.settings import Section
+from recsys.errors import InputFault, UsageFault, shown
 
 REQUIRED = {
     "interactions": ("user_id", "item_id", "timestamp"),
@@ -22,61 +25,8 @@ REQUIRED = {
     "users": ("user_id",),
 }
 UNITS = ("s", "ms", "us", "ns")
-
-
-class MappedTable(Section):
-    """Which files hold a table, how they are written, and what their columns are called."""
-
-    files: str = Field(
-        "", description="Name or pattern below PATH, such as orders-*.csv.gz; empty: no such table."
-    )
-    columns: dict[str, str] = Field(
-        {}, description="Our name = theirs; names that are not ours become attributes."
-    )
-    separator: str = Field(",", min_length=1, max_length=1, description="Between fields of a CSV.")
-    encoding: str = Field("utf-8", description="Of CSV files, such as latin-1 or cp1252.")
-    header: tuple[str, ...] = Field(
-        (), description="Names of the fields of CSV files without a header."
-    )
-    lists: dict[str, str] = Field(
-        {}, description="Our name = what separates its parts, such as category = '|'."
-    )
-
-    @field_validator("encoding")
-    @classmethod
-    def _with_byte_line_ends(cls, value: str) -> str:
-        try:
-            if "a\n".encode(codecs.lookup(value).name) == b"a\n":
-                return codecs.lookup(value).name
-        except LookupError:
-            pass
-        raise ValueError("not a known encoding with plain line ends, as utf-8 or latin-1")
-
-
-class MappedLog(MappedTable):
-    """Interactions: also how times are written, and what a row is."""
-
-    time: str = Field(
-        "iso", min_length=1, description="iso, an epoch unit (s, ms, us, ns), or as in strptime."
-    )
-    timezone: str = Field("", description="IANA zone of times without one; empty refuses them.")
-    event: str = Field("", description="What every row is, where no column says it.")
-    weight: float = Field(1.0, gt=0, description="Weight of `event`.")
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        if value and value not in zoneinfo.available_timezones():
-            raise ValueError("not an IANA time zone, such as UTC or Europe/Berlin")
-        return value
-
-
-class MappingSettings(Section):
-    """What `recsys import mapping` reads; the stages do not look at it."""
-
-    interactions: MappedLog = Field(MappedLog(), description="The log.")
-    items: MappedTable = Field(MappedTable(), description="The catalogue; without one: ids only.")
-    users: MappedTable = Field(MappedTable(), description="People, if they are known.")
+NAMES = 12  # of files, columns or events, in a message
+Value = Callable[[pl.DataFrame], pl.Series]
 
 
 def plan(origin: Origin, settings: MappingSettings, data: DataSettings) -> Plan:
@@ -91,20 +41,24 @@ def plan(origin: Origin, settings: MappingSettings, data: DataSettings) -> Plan:
         UsageFault: the mapping lacks a needed column, or the event.
         InputFault: no file fits a pattern.
     """
-    log = settings.interactions
+    log, items = settings.interactions, settings.items
     if not log.files:
         raise UsageFault(
             "no files of interactions are named", where="mapping.interactions.files",
-            fix="name a file below PATH, such as orders.csv",
+            fix=f"name a file or pattern below PATH; there are: {_listed(origin.names)}",
         )  # fmt: skip
+    if not items.timezone:
+        items = items.model_copy(update={"timezone": log.timezone})
     tables = [
-        *_tables("interactions", log, origin),
-        *_tables("items", settings.items, origin),
-        *_tables("users", settings.users, origin),
+        *_tables("interactions", log, origin, data),
+        *_tables("items", items, origin, data),
+        *_tables("users", settings.users, origin, data),
     ]
-    media = {"image", "video"} - set(settings.items.columns)
+    media = {"image", "video"} - set(items.columns)
     absent = {f"features.{name}": {"encoder": "none"} for name in sorted(media)}
-    return Plan(tuple(tables), settings={"data": _events(log, data), **absent})
+    return Plan(
+        tuple(tables), settings={"data": _events(log, data), **absent}, media_folder=items.media
+    )
 
 
 def _events(log: MappedLog, data: DataSettings) -> dict[str, object]:
@@ -115,7 +69,10 @@ def _events(log: MappedLog, data: DataSettings) -> dict[str, object]:
 
 
 def _tables(
-    name: Literal["interactions", "items", "users"], mapped: MappedTable, origin: Origin
+    name: Literal["interactions", "items", "users"],
+    mapped: MappedTable,
+    origin: Origin,
+    data: DataSettings,
 ) -> list[Table]:
     if not mapped.files:
         return []
@@ -130,9 +87,9 @@ def _tables(
     if not found:
         raise InputFault(
             "no file fits", value=mapped.files, where=f"{section}.files",
-            fix=f"there are: {', '.join(origin.names[:8]) or 'none'}",
+            fix=f"there are: {_listed(origin.names)}",
         )  # fmt: skip
-    made = tuple(_column(ours, theirs, mapped) for ours, theirs in mapped.columns.items())
+    made = tuple(_column(ours, theirs, mapped, data) for ours, theirs in mapped.columns.items())
     return [Table(name, file, _form(file, mapped), made) for file in found]
 
 
@@ -142,26 +99,31 @@ def _form(file: str, mapped: MappedTable) -> Form:
     return Delimited(mapped.separator, mapped.header, encoding=mapped.encoding)
 
 
-def _column(ours: str, theirs: str, mapped: MappedTable) -> Column:  # noqa: PLR0911
+def _column(ours: str, theirs: str, mapped: MappedTable, data: DataSettings) -> Column:
     if ours in IDS.values():
         return columns.text_id(ours, theirs)
-    if isinstance(mapped, MappedLog) and ours == "timestamp":
-        unit = mapped.time if mapped.time in UNITS else ""
-        pattern = "" if unit or mapped.time == "iso" else mapped.time
-        made = columns.moment(theirs, unit, mapped.timezone, pattern)
-        return Column(made.name, made.theirs, _stated(made.value), made.refused)
-    if isinstance(mapped, MappedLog) and ours == "weight":
-        return columns.weight(theirs)
+    if isinstance(mapped, TimedTable) and ours in ("timestamp", "created_at"):
+        return _moment(ours, theirs, mapped)
+    if isinstance(mapped, MappedLog) and ours in ("event", "weight"):
+        return _event(theirs, data) if ours == "event" else _weight(theirs, mapped)
     if ours in mapped.lists:
         return columns.split(ours, theirs, mapped.lists[ours])
     if ours in LISTS:
         return columns.either(ours, theirs)
-    if ours == "price":
-        return columns.number(ours, theirs)
-    return columns.kept(ours, theirs)
+    kept = columns.kept(ours, theirs)
+    return _with_points(kept, mapped) if ours == "price" else kept
 
 
-def _stated(value: Callable[[pl.DataFrame], pl.Series]) -> Callable[[pl.DataFrame], pl.Series]:
+def _moment(ours: str, theirs: str, mapped: TimedTable) -> Column:
+    unit = mapped.time if mapped.time in UNITS else ""
+    pattern = "" if unit or mapped.time == "iso" else mapped.time
+    made = columns.moment(theirs, unit, mapped.timezone, pattern)
+    section = "mapping.items" if isinstance(mapped, MappedItems) else "mapping.interactions"
+    refused = made.refused if ours == "timestamp" else ""  # an item may lack its date
+    return Column(ours, made.theirs, _stated(made.value, section), refused)
+
+
+def _stated(value: Value, section: str) -> Value:
     """`value`, with what to do in the words of this section where unit or zone is missing."""
 
     def told(frame: pl.DataFrame) -> pl.Series:
@@ -169,9 +131,61 @@ def _stated(value: Callable[[pl.DataFrame], pl.Series]) -> Callable[[pl.DataFram
             return value(frame)
         except InputFault as fault:
             raise InputFault(
-                fault.what, value=fault.value, where=f"mapping.interactions: {fault.where}",
-                fix="set mapping.interactions.time to a unit (s, ms, us, ns) or a pattern, or "
-                "mapping.interactions.timezone",
+                fault.what, value=fault.value, where=f"{section}: {fault.where}",
+                fix=f"set {section}.time to a unit (s, ms, us, ns) or a pattern, or "
+                f"{section}.timezone",
             ) from None  # fmt: skip
 
     return told
+
+
+def _event(theirs: str, data: DataSettings) -> Column:
+    """What a row is. Where many are something without a weight, all of that is said at once."""
+
+    def value(frame: pl.DataFrame) -> pl.Series:
+        given = frame[theirs].cast(pl.String).str.strip_chars()
+        fits = given.is_in(list(data.events))
+        if (~fits).sum() > data.quarantine_fail * given.len():
+            found = given.filter(~fits).value_counts(sort=True).drop_nulls()
+            names = found[theirs].head(NAMES).to_list()
+            counts = ", ".join(
+                f"{shown(name)} {count:,}" for name, count in found.head(NAMES).rows()
+            )
+            weights = ", ".join(f'"{name}" = 1.0' for name in names)
+            raise InputFault(
+                "the log has events that have no weight", value=counts or "blank",
+                where=f"mapping.interactions: {theirs}",
+                fix=f"give them theirs: [data] events = {{ {weights} }} and default_event",
+            )  # fmt: skip
+        return given.set(~fits.fill_null(False), None)
+
+    return Column("event", (theirs,), value, "is not among data.events")
+
+
+def _weight(theirs: str, mapped: MappedTable) -> Column:
+    plain, points = columns.weight(theirs), _with_points(columns.kept(theirs, theirs), mapped)
+    return Column(
+        plain.name,
+        plain.theirs,
+        lambda f: plain.value(f.with_columns(points.value(f))),
+        plain.refused,
+    )
+
+
+def _with_points(column: Column, mapped: MappedTable) -> Column:
+    """A column of numbers in texts: a decimal comma becomes a point, points of thousands go."""
+    if mapped.decimal == ".":
+        return column
+
+    def value(frame: pl.DataFrame) -> pl.Series:
+        given = column.value(frame)
+        if given.dtype != pl.String:
+            return given
+        return given.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+
+    return Column(column.name, column.theirs, value, column.refused)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = ", ..." if len(names) > NAMES else ""
+    return (", ".join(map(shown, names[:NAMES])) or "none") + more

@@ -93,6 +93,8 @@ class Plan:
         vectors: modality name -> `.npy` file whose row i belongs to the item i.
         settings: section -> key -> value: what `settings.toml` shall say of this data.
         notes: what a person should know.
+        media_folder: folder of the origin where the media that items name begin, empty for its
+            own; None where `media` says all.
     """
 
     tables: tuple[Table, ...]
@@ -100,6 +102,7 @@ class Plan:
     vectors: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    media_folder: str | None = None
 
 
 class Refused(NamedTuple):
