@@ -43,6 +43,27 @@ def import_(
     shared.show(as_json, stage.run(shared.settings(config, overrides), source, path, out))
 
 
+@app.command(
+    "fetch-images", epilog="Example: `recsys fetch-images data/beauty --host m.media-amazon.com`"
+)
+def fetch_images(
+    dataset: Annotated[Path, typer.Argument(help="A folder that `recsys import` made.")],
+    host: Annotated[
+        list[str] | None,
+        typer.Option("--host", help="A host that may be asked; repeat for more. No other is."),
+    ] = None,
+    each: Annotated[int, typer.Option("--each", min=1, help="Pictures of an item, the first.")] = 1,
+    max_mb: Annotated[float, typer.Option("--max-mb", min=0.001, help="Of one picture.")] = 10.0,
+    total_mb: Annotated[float, typer.Option("--total-mb", min=0.001, help="In all.")] = 10_000.0,
+    as_json: shared.Json = False,
+) -> None:
+    """Fetches pictures that an import listed by address, from the hosts named, and no others."""
+    from pipelines import fetch_images as stage
+
+    limits = stage.Limits(each, int(max_mb * stage.MEGABYTE), int(total_mb * stage.MEGABYTE))
+    shared.show(as_json, stage.run(dataset, host or [], limits))
+
+
 @app.command(epilog="Example: `recsys check --config configs/sample.toml`")
 def check(
     config: shared.Config = None, overrides: shared.Overrides = None, as_json: shared.Json = False

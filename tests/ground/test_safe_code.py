@@ -44,6 +44,12 @@ REQUIRED = {
 }  # fmt: skip
 # SQLite takes no parameters for names: these are quoted by the module's `_quoted`.
 SPLICED_NAMES = {"table", "column", "_quoted(table)"}
+# The one module that opens an address, because somebody asked for it and named the host.
+ASKED = {
+    "pipelines/fetch_images.py": {
+        "import urllib.request", "import http.client", "import http.client.HTTPException",
+    }
+}  # fmt: skip
 QUIET_FIRST = {"mlflow", "ray", "transformers", "timm"}  # ask the network unless told not to
 
 
@@ -123,7 +129,8 @@ def loud(scope: ast.FunctionDef | ast.AsyncFunctionDef | ast.Module) -> list[str
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_module_can_run_data_or_reach_out(path: Path) -> None:
-    assert wrong(path.read_text()) == []
+    allowed = ASKED.get(str(path.relative_to(ROOT)), set())
+    assert [what for what in wrong(path.read_text()) if what.split(": ")[1] not in allowed] == []
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 https://amazon-reviews-2023.github.io (Hou et al. 2024). A review is an interaction of its time and
 rating with the `parent_asin`, the item that the metadata speak of. Pictures are addresses: they are
-listed in image_urls.parquet and never opened.
+listed in image_urls.parquet and not opened.
 """
 
 import datetime
@@ -68,7 +68,11 @@ def plan(origin: Origin) -> Plan:
         *(Table("items", name, JsonLines(ITEM), _item()) for name in meta),
         *(Table("image_urls", name, pictures, _pictures()) for name in meta),
     )
-    notes = ("image_urls.parquet lists where pictures are; nothing was fetched",) if meta else ()
+    notes = (
+        ("image_urls.parquet lists where pictures are; `recsys fetch-images` fetches them",)
+        if meta
+        else ()
+    )
     absent = {f"features.{name}": {"encoder": "none"} for name in ("image", "video")}
     return Plan(tables, settings={"data": DATA, **absent}, notes=notes)
 

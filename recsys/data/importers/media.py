@@ -55,7 +55,9 @@ def gather(origin: Origin, start: str, staging: Path) -> tuple[dict[str, int], t
     notes = _notes(len(targets) - len(there), origin, start)
     if urls.height:
         counts["image_urls"] = _list(urls, staging)
-        notes += ("image_urls.parquet lists where pictures are; nothing was fetched",)
+        notes += (
+            "image_urls.parquet lists where pictures are; `recsys fetch-images` fetches them",
+        )
     return counts, notes
 
 
