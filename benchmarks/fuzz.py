@@ -34,7 +34,7 @@ from recsys.data.synthetic import ShopSettings
 from recsys.data.vectors import read_vectors
 from recsys.errors import Fault
 from recsys.features import clips, images
-from recsys.features.media import MediaFault, MediaLimits
+from recsys.features.media import MediaFault, MediaLimits, read
 from recsys.vocabulary import Vocabulary
 
 SHOP = ShopSettings(
@@ -152,8 +152,14 @@ def parsers(root: Path) -> dict[str, tuple[bytes, Parser]]:
     names = [f"{name}.{end}" for name in ("interactions", "items") for end in ENDINGS]
     return {name: in_shop(root, name) for name in (*names, "users.csv")} | {
         "settings": (Path("configs/movielens.toml").read_bytes(), settings_file),
-        "image": (photo.read_bytes(), reader(lambda path: images.load(path, limits))),
-        "clip": (clip.read_bytes(), reader(lambda path: clips.load(path, 4, 32, limits))),
+        "image": (
+            photo.read_bytes(),
+            reader(lambda path: images.decode(read(path, limits), limits)),
+        ),
+        "clip": (
+            clip.read_bytes(),
+            reader(lambda path: clips.decode(read(path, limits), 4, 32, limits)),
+        ),
         "vectors": (
             (root / "as" / "vectors.parquet").read_bytes(),
             reader(lambda path: read_vectors(path, known), "vectors.parquet"),

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recsys.features import sounds
+from recsys.features import confined
+from recsys.features.confined import Wanted
 from recsys.features.media import MediaLimits, limits_digest
 from recsys.features.pretrained import preprocessor, transformers_model, weights_digest
 
@@ -33,7 +34,8 @@ class SoundStatistics:
 
     def load(self, source: str | Path) -> Samples:
         """Samples `[n]` at 16,000 a second."""
-        return sounds.load(Path(source), RATE, self._seconds, self._limits)
+        wanted = Wanted("audio", rate=RATE, seconds=self._seconds)
+        return confined.load(Path(source), wanted, self._limits)
 
     def encode(self, batch: list[Samples]) -> Vectors:
         """`[B, width]`."""
@@ -81,7 +83,8 @@ class TransformersAudio:
 
     def load(self, source: str | Path) -> Samples:
         """Samples `[n]` at the model's rate."""
-        return sounds.load(Path(source), self._rate, self._seconds, self._limits)
+        wanted = Wanted("audio", rate=self._rate, seconds=self._seconds)
+        return confined.load(Path(source), wanted, self._limits)
 
     def encode(self, batch: list[Samples]) -> Vectors:
         """`[B, width]`, each sound by itself: padding would count in the means."""

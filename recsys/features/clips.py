@@ -1,10 +1,13 @@
-"""Opening clips that nobody vouches for: by file object, known containers, bounded work."""
+"""Opening clips that nobody vouches for: from memory, known containers, bounded work.
+
+Called in a process of its own, by `decoder`.
+"""
 
 import bisect
+import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import av
@@ -18,14 +21,14 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
 COMPLETE = 0.9  # share of the declared length that must be there
 
 
-def load(path: Path, count: int, side: int, limits: MediaLimits) -> Frames:
+def decode(content: bytes, count: int, side: int, limits: MediaLimits) -> Frames:
     """Frames `[count, side, side, 3]` RGB, evenly spread over the clip; short clips repeat frames.
 
     Lists the packets first, which is cheap and shows what is really there, then decodes only from
     the last key frame before each frame that is wanted.
 
     Args:
-        path: of the clip.
+        content: of the clip's file.
         count: F, frames wanted.
         side: frames are scaled to side x side pixels.
         limits: of pixels, seconds, frames and time.
@@ -33,38 +36,29 @@ def load(path: Path, count: int, side: int, limits: MediaLimits) -> Frames:
     Raises:
         MediaFault: no clip, no video in it, incomplete, or beyond the limits.
     """
-    with opened(path, limits, FORMATS, "not_a_clip") as container:
+    with opened(content, FORMATS, "not_a_clip") as container:
         return _sampled(container, count, side, limits)
 
 
 @contextmanager
-def opened(path: Path, limits: MediaLimits, formats: str, code: str) -> Iterator[Any]:
-    """A PyAV container that reads nothing but this file; used for sounds too.
+def opened(content: bytes, formats: str, code: str) -> Iterator[Any]:
+    """A PyAV container that reads nothing but these bytes; used for sounds too.
 
     Args:
-        path: of the file.
-        limits: of its size.
+        content: of the file.
         formats: containers that FFmpeg may take it for.
         code: of the fault for a file that it cannot read.
 
     Raises:
-        MediaFault: no such file, or whatever goes wrong while it is read.
+        MediaFault: for whatever goes wrong while it is read.
     """
     # FFmpeg opens addresses, playlists and other files on its own unless both lists say otherwise
     options = {"protocol_whitelist": "", "format_whitelist": formats}
     try:
-        size = path.stat().st_size
-        if size == 0:
-            raise MediaFault("empty", "the file has no bytes")
-        if size > limits.max_bytes:
-            raise MediaFault("too_many_bytes", f"{size:,} bytes, at most {limits.max_bytes:,}")
-        with path.open("rb") as file, av.open(file, mode="r", options=options) as container:
+        with av.open(io.BytesIO(content), mode="r", options=options) as container:
             yield container
-    except MediaFault:
+    except (MediaFault, MemoryError):
         raise
-    except OSError as error:
-        told = "unreadable" if not isinstance(error, av.FFmpegError) else code
-        raise MediaFault(told, str(error)) from None
     except Exception as error:  # damaged files raise IndexError, ValueError and more
         raise MediaFault(code, f"{type(error).__name__}: {error}") from None
 
@@ -76,6 +70,7 @@ def _sampled(container: Any, count: int, side: int, limits: MediaLimits) -> Fram
     stream.thread_type = "NONE"
     if stream.codec_context is None or not stream.codec_context.width:
         raise MediaFault("codec", "the video's codec is unknown or encrypted")
+    stream.codec_context.thread_count = 1
     check_size(stream.codec_context.width, stream.codec_context.height, limits)
     seconds = _declared_seconds(container, stream)
     if seconds > limits.max_seconds:
@@ -152,7 +147,8 @@ def _shown(
             if at is None:
                 raise MediaFault("not_a_clip", "its frames have no times")
             if at >= when:
-                shown.append(frame.to_ndarray(format="rgb24", width=side, height=side))
+                pixels = frame.to_ndarray(format="rgb24", width=side, height=side, threads=1)
+                shown.append(pixels)
                 break
     return shown
 

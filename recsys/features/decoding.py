@@ -1,6 +1,7 @@
-"""Decodes sources in threads, ahead of the encoder and in order; used by `encode`.
+"""Decodes sources ahead of the encoder and in order; used by `encode`.
 
-The threads are daemons: a file on a store that hangs is given up, and not waited for at exit.
+Threads read the files; each has a process to decode images and clips in (see `confined`). The
+threads are daemons: a file on a store that hangs is given up, and not waited for at exit.
 """
 
 import queue

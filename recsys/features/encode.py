@@ -1,4 +1,4 @@
-"""Fills a store: decoding in threads beside the encoder, batch by batch, resumable after a kill.
+"""Fills a store: decoding in processes beside the encoder, batch by batch, resumable after a kill.
 
 The batches of a run are fixed before it starts (sorted keys, cut in order), and a restarted run
 makes the same ones: the same inputs end in the same bytes, however often the run was killed.
@@ -50,7 +50,7 @@ def fill(
         encoder: that makes the vectors.
         sources: by content key: a text, or the path of a file whose sha256 the key is.
         batch: sources encoded at a time.
-        decoders: threads that decode.
+        decoders: threads, each with a process that decodes.
         timeout_seconds: that one source may take to decode.
 
     Raises:

@@ -9,7 +9,8 @@ from PIL import Image
 
 from recsys import durable
 from recsys.errors import InputFault
-from recsys.features import images
+from recsys.features import confined
+from recsys.features.confined import Wanted
 from recsys.features.media import MediaLimits, limits_digest
 from recsys.features.pretrained import missing_model
 from recsys.offline import stay_offline
@@ -36,8 +37,7 @@ class ImageStatistics:
 
     def load(self, source: str | Path) -> Pixels:
         """RGB `[side, side, 3]`."""
-        picture = Image.fromarray(images.load(Path(source), self._limits))
-        return np.asarray(picture.resize((self._side, self._side), Image.Resampling.BOX))
+        return confined.load(Path(source), Wanted("image", self._side), self._limits)
 
     def encode(self, batch: list[Pixels]) -> Vectors:
         """`[B, width]`."""
@@ -102,7 +102,7 @@ class TimmImage:
 
     def load(self, source: str | Path) -> Any:
         """The preprocessed image, a tensor `[3, side, side]`."""
-        return self.prepare(images.load(Path(source), self._limits))
+        return self.prepare(confined.load(Path(source), Wanted("image"), self._limits))
 
     def prepare(self, pixels: Pixels) -> Any:
         """RGB `[height, width, 3]` to the network's input."""

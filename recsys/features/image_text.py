@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recsys.features import images
+from recsys.features import confined
+from recsys.features.confined import Wanted
 from recsys.features.media import MediaLimits, limits_digest
 from recsys.features.pretrained import (
     preprocessor,
@@ -74,7 +75,7 @@ class ImageTextImage:
 
     def load(self, source: str | Path) -> Vectors:
         """The prepared picture `[3, side, side]`."""
-        pixels = images.load(Path(source), self._limits)
+        pixels = confined.load(Path(source), Wanted("image"), self._limits)
         prepared: Vectors = self._prepare(pixels, input_data_format="channels_last",
                                           return_tensors="np")["pixel_values"][0]  # fmt: skip
         return prepared.astype(np.float32)

@@ -1,8 +1,10 @@
-"""Opening images that nobody vouches for: four formats, bounded size, one RGB path."""
+"""Opening images that nobody vouches for: four formats, bounded size, one RGB path.
+
+Called in a process of its own, by `decoder`.
+"""
 
 import io
 import warnings
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,29 +20,15 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 WIDE_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
-def load(path: Path, limits: MediaLimits) -> Pixels:
+def decode(content: bytes, limits: MediaLimits) -> Pixels:
     """Decodes an image fully to RGB `[height, width, 3]`: first frame, upright, on white.
 
     Formats outside JPEG, PNG, WEBP and GIF are never handed to their decoders, whatever the file
     is called. Truncated files are refused, 16-bit ones scaled.
 
     Raises:
-        MediaFault: unreadable, no image, or beyond the limits.
+        MediaFault: no image, or beyond the limits.
     """
-    try:
-        size = path.stat().st_size
-        if size > limits.max_bytes:
-            raise MediaFault("too_many_bytes", f"{size:,} bytes, at most {limits.max_bytes:,}")
-        content = path.read_bytes()
-    except OSError as error:
-        raise MediaFault("unreadable", str(error.strerror)) from None
-    if not content:
-        raise MediaFault("empty", "the file has no bytes")
-    return decode(content, limits)
-
-
-def decode(content: bytes, limits: MediaLimits) -> Pixels:
-    """As `load`, from bytes."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             check_size(*image.size, limits)

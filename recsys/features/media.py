@@ -1,6 +1,7 @@
 """What can be wrong with a media file, as a coded reason: a row of the failures table."""
 
 import hashlib
+from pathlib import Path
 
 from pydantic import Field
 
@@ -9,6 +10,7 @@ from recsys.settings import Section
 # These can go away without the content changing: they are tried again on the next run.
 TRANSIENT = frozenset({"unreadable", "changed", "timeout", "out_of_memory"})
 ASPECT, SIDE = "aspect", "too_small"
+READY = b"ready\n"  # what a process that decodes says first
 
 
 class MediaFault(Exception):  # noqa: N818
@@ -33,6 +35,24 @@ class MediaLimits(Section):
     max_seconds: float = Field(600.0, gt=0, description="length of a clip")
     max_frames: int = Field(150_000, ge=1, description="frames of one clip, whatever its length")
     timeout_seconds: float = Field(30.0, gt=0, description="time for decoding one clip")
+
+
+def read(path: Path, limits: MediaLimits) -> bytes:
+    """The bytes of a media file.
+
+    Raises:
+        MediaFault: it cannot be read, is empty, or too large.
+    """
+    try:
+        size = path.stat().st_size
+        if size > limits.max_bytes:
+            raise MediaFault("too_many_bytes", f"{size:,} bytes, at most {limits.max_bytes:,}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise MediaFault("unreadable", f"the file cannot be read: {error.strerror}") from None
+    if not content:
+        raise MediaFault("empty", "the file has no bytes")
+    return content
 
 
 def limits_digest(limits: MediaLimits) -> str:

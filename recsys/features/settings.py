@@ -103,5 +103,5 @@ class FeatureSettings(Section):
         (), description="names of features/NAME.parquet: vectors that somebody already made"
     )
     limits: MediaLimits = Field(MediaLimits(), description="what media may be at most")
-    decoders: int = Field(2, ge=1, le=64, description="threads that decode beside the network")
+    decoders: int = Field(2, ge=1, le=64, description="processes that decode beside the network")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks run")

@@ -1,6 +1,7 @@
-"""Opening sounds that nobody vouches for, also those of clips: one channel, one rate."""
+"""Opening sounds that nobody vouches for, also those of clips: one channel, one rate.
 
-from pathlib import Path
+Called in a process of its own, by `decoder`.
+"""
 
 import av
 import numpy as np
@@ -14,26 +15,27 @@ FORMATS = f"{clips.FORMATS},mp3,wav,flac,ogg,aac"
 LEAST_SECONDS = 0.1
 
 
-def load(path: Path, rate: int, seconds: float, limits: MediaLimits) -> Samples:
+def decode(content: bytes, rate: int, seconds: float, limits: MediaLimits) -> Samples:
     """The first `seconds` of a sound `[n]`, all channels mixed into one, between -1 and 1.
 
     Args:
-        path: of a sound file, or of a clip with sound.
+        content: of a sound file, or of a clip with sound.
         rate: samples a second that are wanted.
         seconds: at most so long; nothing behind is decoded.
-        limits: of bytes and time.
+        limits: of time.
 
     Raises:
         MediaFault: no sound in it, next to none, not decodable, or beyond the limits.
     """
     most = int(rate * seconds)
-    with clips.opened(path, limits, FORMATS, "not_a_sound") as container:
+    with clips.opened(content, FORMATS, "not_a_sound") as container:
         if not container.streams.audio:
             raise MediaFault("no_audio", "the file has no sound")
         stream = container.streams.audio[0]
         stream.thread_type = "NONE"
         if stream.codec_context is None:
             raise MediaFault("codec", "the sound's codec is unknown or encrypted")
+        stream.codec_context.thread_count = 1
         clock = clips.Clock(limits)
         resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
         parts: list[Samples] = []

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recsys.features import clips
+from recsys.features import confined
+from recsys.features.confined import Wanted
 from recsys.features.image import TimmImage
 from recsys.features.media import MediaLimits, limits_digest
 from recsys.features.pretrained import transformers_model, weights_digest
@@ -35,7 +36,8 @@ class MotionStatistics:
 
     def load(self, source: str | Path) -> Frames:
         """RGB `[F, side, side, 3]`."""
-        return clips.load(Path(source), self._frames, self._side, self._limits)
+        wanted = Wanted("video", self._side, self._frames)
+        return confined.load(Path(source), wanted, self._limits)
 
     def encode(self, batch: list[Frames]) -> Vectors:
         """`[B, width]`."""
@@ -71,7 +73,8 @@ class PooledFrames:
 
     def load(self, source: str | Path) -> Any:
         """The network's inputs of F frames."""
-        frames = clips.load(Path(source), self._frames, self._side, self._limits)
+        wanted = Wanted("video", self._side, self._frames)
+        frames = confined.load(Path(source), wanted, self._limits)
         return [self._image.prepare(frame) for frame in frames]
 
     def encode(self, batch: list[Any]) -> Vectors:
@@ -108,7 +111,8 @@ class TransformersVideo:
 
     def load(self, source: str | Path) -> Vectors:
         """`[F, 3, side, side]`, normalised with ImageNet's means as VideoMAE was trained."""
-        frames = clips.load(Path(source), self._frames, self._side, self._limits)
+        wanted = Wanted("video", self._side, self._frames)
+        frames = confined.load(Path(source), wanted, self._limits)
         mean = np.array([0.485, 0.456, 0.406], np.float32)
         std = np.array([0.229, 0.224, 0.225], np.float32)
         pixels = (frames.astype(np.float32) / 255.0 - mean) / std

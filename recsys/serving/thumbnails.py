@@ -10,7 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from recsys.features import clips, images
+from recsys.features import confined
+from recsys.features.confined import Wanted
 from recsys.features.media import MediaFault, MediaLimits
 
 SIDE_PIXELS = 200
@@ -29,7 +30,7 @@ def picture(content: bytes, limits: MediaLimits, side: int = SIDE_PIXELS) -> byt
     if not content:
         return b""
     try:
-        pixels = images.decode(content, limits)
+        pixels = confined.decode(content, Wanted("image"), limits)
     except MediaFault:
         return b""
     small = Image.fromarray(pixels)
@@ -54,7 +55,10 @@ def film(path: Path, limits: MediaLimits, side: int = SIDE_PIXELS) -> bytes:
         side: of the small pictures, pixels.
     """
     try:
-        frames = [Image.fromarray(one) for one in clips.load(path, FRAMES, side, limits)]
+        frames = [
+            Image.fromarray(one)
+            for one in confined.load(path, Wanted("video", side, FRAMES), limits)
+        ]
     except MediaFault:
         return b""
     stream = io.BytesIO()

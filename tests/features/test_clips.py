@@ -9,7 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from recsys.features import clips
+from recsys.features import confined
+from recsys.features.confined import Decoded, Wanted
 from recsys.features.media import MediaFault, MediaLimits
 
 LIMITS = MediaLimits()
@@ -30,6 +31,10 @@ def clip(
             container.mux(video.encode(av.VideoFrame.from_ndarray(pixels)))
         container.mux(video.encode(None))
     return stream.getvalue()
+
+
+def load(path: Path, count: int, side: int, limits: MediaLimits) -> Decoded:
+    return confined.load(path, Wanted("video", side, count), limits)
 
 
 def sound() -> bytes:
@@ -69,7 +74,7 @@ def test_bad_clips_are_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content())
     with pytest.raises(MediaFault) as caught:
-        clips.load(path, 8, 32, MediaLimits(max_seconds=10))
+        load(path, 8, 32, MediaLimits(max_seconds=10))
     assert caught.value.code in codes
 
 
@@ -79,7 +84,7 @@ def test_bad_clips_are_refused(name: str, tmp_path: Path) -> None:
 def test_an_address_is_a_file_name(address: str) -> None:
     # V04: no request and no other file, only a file of that name, which is not there
     with pytest.raises(MediaFault) as caught:
-        clips.load(Path(address), 8, 32, LIMITS)
+        load(Path(address), 8, 32, LIMITS)
     assert caught.value.code == "unreadable"
 
 
@@ -89,7 +94,7 @@ def test_a_list_of_files_opens_none_of_them(tmp_path: Path) -> None:
     bad = tmp_path / "list.mp4"
     bad.write_text("ffconcat version 1.0\nfile good.mp4\n")
     with pytest.raises(MediaFault) as caught:
-        clips.load(bad, 8, 32, LIMITS)
+        load(bad, 8, 32, LIMITS)
     assert caught.value.code == "not_a_clip"
 
 
@@ -98,7 +103,7 @@ def test_too_many_pixels(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(clip(frames=2, side=256))
     with pytest.raises(MediaFault) as caught:
-        clips.load(path, 2, 32, MediaLimits(max_pixels=10_000))
+        load(path, 2, 32, MediaLimits(max_pixels=10_000))
     assert caught.value.code == "too_large"
 
 
@@ -110,7 +115,7 @@ def test_a_flipped_bit_never_raises_anything_else(tmp_path: Path) -> None:
         damaged[place // 8] ^= 1 << (place % 8)
         path.write_bytes(bytes(damaged))
         with contextlib.suppress(MediaFault):
-            assert clips.load(path, 4, 32, LIMITS).shape == (4, 32, 32, 3)
+            assert load(path, 4, 32, LIMITS).shape == (4, 32, 32, 3)
 
 
 @pytest.mark.parametrize("kind", ["mp4", "matroska", "avi"])
@@ -118,7 +123,7 @@ def test_frames_are_evenly_spread(kind: str, tmp_path: Path) -> None:
     # brightness grows by 4 a frame over 60 frames: sampled frames rise from the first to the last
     path = tmp_path / "clip"
     path.write_bytes(clip(kind))
-    brightness = clips.load(path, 8, 32, LIMITS).mean(axis=(1, 2, 3))
+    brightness = load(path, 8, 32, LIMITS).mean(axis=(1, 2, 3))
     steps = np.diff(brightness)
     assert (steps > 20).all()
     assert steps.max() - steps.min() < 14
@@ -137,7 +142,7 @@ def test_seeking_shows_the_frames_that_decoding_all_shows(kind: str, tmp_path: P
         ]
     places = np.linspace(0, len(every) - 1, 5).round().astype(int)
     np.testing.assert_array_equal(
-        clips.load(path, 5, 32, LIMITS), np.stack([every[place] for place in places])
+        load(path, 5, 32, LIMITS), np.stack([every[place] for place in places])
     )
 
 
@@ -145,18 +150,18 @@ def test_a_long_fast_clip_is_within_the_limits(tmp_path: Path) -> None:
     # 2,400 frames of 60 a second; only those after eight key frames are decoded
     path = tmp_path / "clip.mp4"
     path.write_bytes(clip(frames=2400, side=32, rate=60))
-    assert clips.load(path, 8, 32, LIMITS).shape == (8, 32, 32, 3)
+    assert load(path, 8, 32, LIMITS).shape == (8, 32, 32, 3)
 
 
 def test_a_short_clip_repeats_frames(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(clip(frames=1))
-    assert clips.load(path, 8, 32, LIMITS).shape == (8, 32, 32, 3)
+    assert load(path, 8, 32, LIMITS).shape == (8, 32, 32, 3)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared clips are not here")
 def test_real_clips_decode() -> None:
     for path in sorted(SHARED.glob("*.mp4"))[:2]:
-        frames = clips.load(path, 8, 32, LIMITS)
+        frames = load(path, 8, 32, LIMITS)
         assert frames.shape == (8, 32, 32, 3)
         assert frames.std() > 5

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recsys.features import images
+from recsys.features import confined, images
+from recsys.features.confined import Wanted
 from recsys.features.media import MediaFault, MediaLimits
 
 LIMITS = MediaLimits()
@@ -66,13 +67,13 @@ def test_bad_pictures_are_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / "picture.jpg"
     path.write_bytes(content())
     with pytest.raises(MediaFault) as caught:
-        images.load(path, LIMITS)
+        confined.load(path, Wanted("image"), LIMITS)
     assert caught.value.code == code
 
 
 def test_an_absent_picture_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(MediaFault) as caught:
-        images.load(tmp_path / "none.jpg", LIMITS)
+        confined.load(tmp_path / "none.jpg", Wanted("image"), LIMITS)
     assert caught.value.code == "unreadable"
 
 

@@ -7,12 +7,17 @@ import av
 import numpy as np
 import pytest
 
-from recsys.features import sounds
+from recsys.features import confined
 from recsys.features.audio import SoundStatistics
+from recsys.features.confined import Decoded, Wanted
 from recsys.features.media import MediaFault, MediaLimits
 
 LIMITS = MediaLimits()
 FORMATS = {"wav": "pcm_s16le", "mp3": "mp3", "flac": "flac", "ogg": "opus", "mp4": "aac"}
+
+
+def load(path: Path, rate: int, seconds: float, limits: MediaLimits) -> Decoded:
+    return confined.load(path, Wanted("audio", rate=rate, seconds=seconds), limits)
 
 
 def tone(
@@ -44,7 +49,7 @@ def pitch(samples: np.ndarray, rate: int) -> float:
 def test_every_format_gives_the_same_tone(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "sound"
     path.write_bytes(tone(440, 1.0, kind))
-    samples = sounds.load(path, 16_000, 30, LIMITS)
+    samples = load(path, 16_000, 30, LIMITS)
     assert samples.dtype == np.float32
     assert abs(len(samples) / 16_000 - 1.0) < 0.1
     assert pitch(samples, 16_000) == pytest.approx(440, abs=3)
@@ -54,7 +59,7 @@ def test_every_format_gives_the_same_tone(kind: str, tmp_path: Path) -> None:
 def test_only_the_beginning_is_heard(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     path.write_bytes(tone(440, 3.0))
-    assert len(sounds.load(path, 8_000, 0.5, LIMITS)) == 4_000
+    assert len(load(path, 8_000, 0.5, LIMITS)) == 4_000
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,7 @@ def test_bad_sounds_have_a_code(content: bytes, code: str, tmp_path: Path) -> No
     path = tmp_path / "sound.wav"
     path.write_bytes(content)
     with pytest.raises(MediaFault) as caught:
-        sounds.load(path, 16_000, 30, LIMITS)
+        load(path, 16_000, 30, LIMITS)
     assert caught.value.code == code
 
 
@@ -82,7 +87,7 @@ def test_a_silent_clip_has_no_sound(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(clip())
     with pytest.raises(MediaFault) as caught:
-        sounds.load(path, 16_000, 30, LIMITS)
+        load(path, 16_000, 30, LIMITS)
     assert caught.value.code == "no_audio"
 
 
