@@ -1,7 +1,7 @@
 """Does cost grow linearly, and does `recsys plan` foresee it? Runs of several sizes.
 
     python benchmarks/scale.py 500x2000 1500x2000 1500x8000 4500x2000
-    python benchmarks/scale.py --only ingest 10000x2000 30000x2000 90000x2000
+    python benchmarks/scale.py --only ingest --events 50 20000x20000 200000x20000 2000000x20000
 
 Each load (users x items) is generated, ingested, trained for one epoch, judged and listed, each by
 a command in a process of its own: its CPU seconds, imports included, its peak memory, and the bytes
@@ -12,7 +12,6 @@ is set beside the last one. `pipelines/costs.py` has its constants from here.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,8 @@ import numpy as np
 import polars as pl
 
 DAYS, DAY = 60, 86_400
+PART = 1_000_000  # rows of a file
+SORT = "'user_id', 'timestamp', maintain_order=True"
 MADE = {
     "ingest": ("interactions", "catalogue"),
     "train": ("embeddings", "models", "checkpoints"),
@@ -31,45 +32,61 @@ MADE = {
 
 
 def generate(folder: Path, users: int, events: int, items: int) -> Path:
-    """A log of `users * events` rows, items by a Zipf law; items with a title, nothing else."""
+    """A log of `users * events` rows in files of a million; items by a Zipf law, with a title."""
     random = np.random.default_rng(users)
-    count = users * events
     weights = 1 / np.arange(1, items + 1)
-    chosen = random.choice(items, count, p=weights / weights.sum())
-    seconds = random.integers(1_700_000_000, 1_700_000_000 + DAYS * DAY, count)
-    folder.mkdir(parents=True)
-    log = pl.DataFrame({
-        "user_id": [f"u{number:08d}" for number in np.repeat(np.arange(users), events)],
-        "item_id": [f"i{number:07d}" for number in chosen],
-        "timestamp": pl.Series(seconds * 1_000_000).cast(pl.Datetime("us", "UTC")),
-    })  # fmt: skip
-    log.write_parquet(folder / "interactions.parquet")
-    names = [f"i{number:07d}" for number in range(items)]
-    titles = [f"thing {number % 97} {number % 89}" for number in range(items)]
-    pl.DataFrame({"item_id": names, "title": titles}).write_parquet(folder / "items.parquet")
-    return folder / "interactions.parquet"
+    log = folder / "interactions"
+    log.mkdir(parents=True)
+    for begin in range(0, users * events, PART):
+        rows = np.arange(begin, min(begin + PART, users * events))
+        chosen = random.choice(items, len(rows), p=weights / weights.sum())
+        seconds = random.integers(1_700_000_000, 1_700_000_000 + DAYS * DAY, len(rows))
+        pl.DataFrame({
+            "user_id": named("u", pl.Series(rows % users), 8),
+            "item_id": named("i", pl.Series(chosen), 7),
+            "timestamp": pl.Series(seconds * 1_000_000).cast(pl.Datetime("us", "UTC")),
+        }).write_parquet(log / f"part-{begin // PART:04d}.parquet")  # fmt: skip
+    numbers = pl.Series(range(items))
+    title = "thing " + (numbers % 97).cast(pl.String) + " " + (numbers % 89).cast(pl.String)
+    pl.DataFrame({"item_id": named("i", numbers, 7), "title": title}).write_parquet(
+        folder / "items.parquet"
+    )
+    return log
 
 
-def command(name: str, folder: Path) -> dict[str, float]:
+def named(letter: str, numbers: pl.Series, digits: int) -> pl.Series:
+    """Ids such as u00000042."""
+    return letter + numbers.cast(pl.String).str.zfill(digits)
+
+
+def command(name: str, folder: Path, more: list[str]) -> dict[str, float]:
     """CPU seconds, peak memory in MB and published MB of one command."""
     words = [
-        f"work={folder / 'work'}", f"data.folder={folder}", "tracking.enabled=false",
+        f"work={folder.parent / 'work'}", f"data.folder={folder}", "tracking.enabled=false",
         "train.epochs=1", "split.validation_days=7", "split.test_days=7",
         'evaluation.baselines.names=["popular"]', "gates.rules.beats_popular.on=false",
     ]  # fmt: skip
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines", name, *words], check=False, capture_output=True,
-        text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"},
+    used = process(["-m", "pipelines", name, *words, *more])
+    made = sum(size(folder.parent / "work" / part) for part in MADE.get(name, ())) / 1e6
+    return used | {"MB disk": made}
+
+
+def process(words: list[str]) -> dict[str, float]:
+    """CPU seconds, minutes and peak memory in MB of a Python process."""
+    begin = time.perf_counter()
+    started = subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"},
     )  # fmt: skip
-    if done.returncode:
-        raise SystemExit(f"{name} failed: {done.stderr[-1000:]}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    record = max((folder / "work/runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    assert started.stderr is not None
+    told = started.stderr.read()
+    _, status, usage = os.wait4(started.pid, 0)
+    if status:
+        raise SystemExit(f"{words[:3]} failed: {told[-1000:]}")
     return {
-        "s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "MB memory": json.loads(record.read_text())["peak_rss_mib"] * 2**20 / 1e6,
-        "MB disk": sum(size(folder / "work" / part) for part in MADE.get(name, ())) / 1e6,
+        "s": usage.ru_utime + usage.ru_stime,
+        "minutes": (time.perf_counter() - begin) / 60,
+        "MB memory": usage.ru_maxrss * 1024 / 1e6,
     }
 
 
@@ -78,17 +95,21 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def measured(users: int, items: int, events: int, names: list[str]) -> dict[str, float]:
+def measured(
+    users: int, items: int, events: int, names: list[str], more: list[str]
+) -> dict[str, float]:
     """All figures of one load."""
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "shop"
         log = generate(folder, users, events, items)
-        begin = time.process_time()
-        pl.read_parquet(log).sort("user_id", "timestamp", maintain_order=True)
-        found["bare sort s"] = time.process_time() - begin
+        sort = f"import polars as pl; pl.scan_parquet('{log}/*.parquet').sort({SORT})"
+        for way, end in (("", ".collect()"), (", streaming", f".sink_parquet('{name}/s')")):
+            used = process(["-c", sort + end])
+            found |= {f"bare sort{way} {what}": value for what, value in used.items()}
         for stage in names:
-            found |= {f"{stage} {what}": value for what, value in command(stage, folder).items()}
+            used = command(stage, folder, more)
+            found |= {f"{stage} {what}": value for what, value in used.items()}
     return found
 
 
@@ -98,11 +119,12 @@ def main() -> None:
     parser.add_argument("loads", nargs="+", help="users x items, such as 500x2000")
     parser.add_argument("--events", type=int, default=30, help="of each user")
     parser.add_argument("--only", default="ingest,train,evaluate,nightly")
+    parser.add_argument("--set", action="append", default=[], help="such as data.buckets=64")
     asked = parser.parse_args()
     rows, touched = [], []
     for load in asked.loads:
         users, items = map(int, load.split("x"))
-        rows.append(measured(users, items, asked.events, asked.only.split(",")))
+        rows.append(measured(users, items, asked.events, asked.only.split(","), asked.set))
         touched.append((1, users * asked.events, items))
         print(
             load,

@@ -7,8 +7,8 @@ from typing import Any
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys.data import catalogue, erasure, faults, interactions, item_media, summary
+from recsys.data.accounts import FATES, Account
 from recsys.data.catalogue import Catalogue
-from recsys.data.interactions import Ingested
 from recsys.data.item_cells import MEDIA
 from recsys.errors import Fault, InputFault
 
@@ -31,16 +31,17 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
         erased = erasure.read(settings.root)
         found = catalogue.read(data, shop, Path(data.folder), erased)
         log = interactions.ingest(data, found.items["item_id"], time.time(), erased)
+        account = log.account
         audit = summary.audit(log.frame, found.items)
     result = {
-        "accounting": log.accounting,
-        "quarantine": faults.counts(log.quarantine),
+        "accounting": account.accounting,
+        "quarantine": faults.counts(account.quarantine),
         "catalogue": found.counts,
-        "warnings": [*found.warnings, *log.warnings],
-        "refusals": _refusals(settings, found, log),
+        "warnings": [*found.warnings, *account.warnings],
+        "refusals": _refusals(settings, found, account),
         "audit": audit,
     }
-    bad = [line for part in (log, found) for line in faults.messages(part.quarantine, EXAMPLES)]
+    bad = [line for part in (account, found) for line in faults.messages(part.quarantine, EXAMPLES)]
     return {"text": "\n".join(_lines(result, bad)), **result}
 
 
@@ -57,17 +58,17 @@ def judge(result: dict[str, Any]) -> None:
         )
 
 
-def _refusals(settings: Settings, found: Catalogue, log: Ingested) -> list[str]:
+def _refusals(settings: Settings, found: Catalogue, account: Account) -> list[str]:
     """What the budgets say that were lifted."""
     data, counts = settings.data, found.counts
-    fates = {fate: sum(account[fate] for account in log.accounting.values()) for fate in ("read",
-             *interactions.FATES)}  # fmt: skip
+    fates = {fate: sum(file[fate] for file in account.accounting.values()) for fate in ("read",
+             *FATES)}  # fmt: skip
     shares = [
         ("rows of interactions are bad", fates["quarantined"], fates["read"],
          "data.quarantine_fail", data.quarantine_fail),
         ("rows of items are bad", counts["rows_quarantined"], counts["rows"],
          "data.quarantine_fail", data.quarantine_fail),
-        ("rows are on items outside the catalogue", log.filtered.get("unknown_item", 0),
+        ("rows are on items outside the catalogue", account.filtered.get("unknown_item", 0),
          fates["read"] - fates["quarantined"], "data.unknown_items_fail", data.unknown_items_fail),
     ]  # fmt: skip
     told = [
@@ -79,7 +80,7 @@ def _refusals(settings: Settings, found: Catalogue, log: Ingested) -> list[str]:
         item_media.budget(counts, 1.0, settings.catalogue.media_fail)
     except Fault as fault:
         told.append(f"{fault.what} (catalogue.media_fail)")
-    return told + ["no events are left"] * log.frame.is_empty()
+    return told + ["no events are left"] * (not fates["kept"])
 
 
 def _lines(result: dict[str, Any], bad: list[str]) -> list[str]:
@@ -88,7 +89,7 @@ def _lines(result: dict[str, Any], bad: list[str]) -> list[str]:
     lines = ["rows"]
     lines += [
         f"  {file}: {account['read']:,} read = "
-        + " + ".join(f"{account[fate]:,} {fate}" for fate in interactions.FATES)
+        + " + ".join(f"{account[fate]:,} {fate}" for fate in FATES)
         for file, account in result["accounting"].items()
     ]
     lines += [f"  catalogue: {counts['items']:,} items, {has}"]

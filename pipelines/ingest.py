@@ -9,7 +9,8 @@ from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts, durable
 from recsys.data import buckets, catalogue, erasure, interactions, tables
-from recsys.data.interactions import FATES
+from recsys.data.accounts import FATES, Account
+from recsys.data.interactions import Keep
 from recsys.errors import InputFault
 from recsys.progress import say
 from recsys.settings import fingerprint
@@ -63,8 +64,11 @@ def read_log(settings: Settings, shop: Path) -> Path:
     if not paths or not _reusable(root, name, buckets.KIND):
         items = catalogue.load(shop).items["item_id"]
         kept = settings.root / KEPT
-        cleaned = interactions.ingest(settings.data, items, time.time(), erased, kept)
-        buckets.write(root, name, cleaned, settings.data.buckets, {"catalogue": shop.name})
+
+        def clean(keep: Keep) -> Account:
+            return interactions.clean(settings.data, items, time.time(), keep, erased, kept)
+
+        buckets.write(root, name, clean, settings.data.buckets, {"catalogue": shop.name})
     artefacts.point(root, name)
     return root / name
 

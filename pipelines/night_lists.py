@@ -18,7 +18,7 @@ import torch
 from pipelines.night import Night
 from pipelines.settings import Settings
 from recsys import __version__, artefacts
-from recsys.data import buckets
+from recsys.data import buckets, partition
 from recsys.data import histories as histories_module
 from recsys.engine import map_buckets
 from recsys.errors import InputFault
@@ -89,7 +89,7 @@ def made(settings: Settings, night: Night, before: Earlier | None) -> Lists:
         before: whose lists may be kept; None makes all.
     """
     ids = night.found.vocabulary.ids
-    frames = buckets.split(night.past, settings.data.buckets)
+    frames = partition.split(night.past, settings.data.buckets)
     if before is None:
         fresh = _of_known(settings, night, frames)
         near = similar.frame(night.recommender, ids, settings.nightly.similar)

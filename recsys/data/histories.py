@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys.data.interactions import ORDER
+from recsys.data.accounts import ORDER
 from recsys.vocabulary import Rows, Vocabulary
 
 Floats = npt.NDArray[np.float64]

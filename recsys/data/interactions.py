@@ -3,44 +3,37 @@
 Called by the ingest and check stages; `buckets` writes what comes out.
 """
 
+import contextlib
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from recsys.data import faults, schemas, tables, uploads
+from recsys.data import accounts, faults, schemas, tables, uploads
+from recsys.data.accounts import EXAMPLES, ORDER, Account, Tally
 from recsys.data.erasure import NOBODY, Erased
 from recsys.data.event_files import Keeper, Part
 from recsys.data.settings import DataSettings
 from recsys.errors import InputFault, shown
 
 TABLE = "interactions"
-ORDER = ("user_id", "timestamp", "sequence")
-SAME = ("user_id", "item_id", "timestamp", "event")
-FATES = ("kept", "quarantined", "duplicate", "filtered")
+Keep = Callable[[int, pl.DataFrame], None]
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """Cleaned interactions and the account of every row.
+    """Cleaned interactions in memory.
 
     Attributes:
         frame: user_id, item_id, timestamp (UTC), event, weight, sequence and the extra columns,
             sorted by (user_id, timestamp, sequence).
-        quarantine: rows that cannot be used, as `faults.SCHEMA`.
-        accounting: file -> read, kept, quarantined, duplicate, filtered, blank, and `verified`
-            (1 where the producer's manifest confirms the file's sha256, 0 where none speaks of it).
-        filtered: how many rows were left out for which reason.
-        warnings: what a person should look at.
-        integer_ids: which of user_id, item_id are whole numbers outside.
+        account: of every row.
     """
 
     frame: pl.DataFrame
-    quarantine: pl.DataFrame
-    accounting: dict[str, dict[str, int]]
-    filtered: dict[str, int]
-    warnings: list[str]
-    integer_ids: frozenset[str]
+    account: Account
 
 
 def ingest(
@@ -50,12 +43,35 @@ def ingest(
     erased: Erased = NOBODY,
     parts_folder: Path | None = None,
 ) -> Ingested:
-    """Reads, checks and cleans all interactions of the dataset folder.
+    """All cleaned interactions at once: `clean` for logs that fit into memory."""
+    frames: list[pl.DataFrame] = []
+
+    def keep(_: int, frame: pl.DataFrame) -> None:
+        frames.append(frame)
+
+    account = clean(settings, known_items, now_seconds, keep, erased, parts_folder)
+    return Ingested(pl.concat(frames).sort(ORDER), account)
+
+
+def clean(
+    settings: DataSettings,
+    known_items: pl.Series | set[str] | None,
+    now_seconds: float,
+    keep: Keep,
+    erased: Erased = NOBODY,
+    parts_folder: Path | None = None,
+) -> Account:
+    """Reads, checks and cleans all interactions of the dataset folder, bucket after bucket.
+
+    In memory are `chunk_rows` rows of a Parquet file, or a text file as a whole; then the rows of
+    one bucket; and all refused rows.
 
     Args:
         settings: the dataset folder and its rules.
         known_items: ids of the catalogue; rows on other items are filtered. None keeps them all.
         now_seconds: the present (not the day a list is for), epoch seconds.
+        keep: takes the number and the rows of each bucket, in order, empty ones too; the rows are
+            sorted by (user_id, timestamp, sequence). A fault may still follow.
         erased: users and items whose rows are filtered, refused ones too.
         parts_folder: keeps what each file came to, so that unchanged ones are not read again: the
             result is the same with and without it. None keeps nothing.
@@ -65,29 +81,32 @@ def ingest(
             more unknown items than the settings allow.
     """
     paths, verified = _files(settings)
-    keeper = Keeper(settings, now_seconds, erased, parts_folder)
-    parts = [keeper.part(path) for path in paths]
-    for part in parts:
-        schemas.compare(parts[0].shape, part.shape)
-    quarantine = faults.together([part.bad for part in parts])
-    read = sum(part.read for part in parts)
-    warnings = _noticed(parts) + faults.budget(
-        quarantine, read, settings.quarantine_warn, settings.quarantine_fail, TABLE
-    )
-    every = _with_reasons(_numbered(parts), known_items, settings)
-    warnings += _unknown_items(every, settings)
-    usable = every.filter(pl.col("reason").is_null())
-    kept = usable.filter(pl.struct(SAME).is_first_distinct())
-    if kept.is_empty():
+    with contextlib.ExitStack() as stack:
+        aside = parts_folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        keeper = Keeper(settings, now_seconds, erased, aside, lasting=parts_folder is not None)
+        parts = [keeper.part(path) for path in paths]
+        for part in parts:
+            schemas.compare(parts[0].shape, part.shape)
+        quarantine = faults.together([part.bad for part in parts])
+        read = sum(part.read for part in parts)
+        warnings = _noticed(parts) + faults.budget(
+            quarantine, read, settings.quarantine_warn, settings.quarantine_fail, TABLE
+        )
+        tally = Tally()
+        known = None if known_items is None else pl.Series(sorted(known_items), dtype=pl.String)
+        for bucket in range(settings.buckets):
+            every = _with_reasons(_numbered(parts, bucket), known, settings)
+            keep(bucket, tally.kept(every))
+        keeper.forget_others()
+    warnings += _unknown_items(tally, settings)
+    if not tally.fates["kept"].total():
         warnings.append(f"{TABLE}: 0 events are left of {read:,} rows")
-    reasons = dict(every["reason"].drop_nulls().value_counts(sort=True).iter_rows())
+    reasons = dict(sorted(tally.reasons.items(), key=lambda found: (-found[1], found[0])))
     if erased_rows := sum(part.erased for part in parts):
         reasons["erased"] = erased_rows
-    keeper.forget_others()
-    return Ingested(
-        frame=kept.drop("file", "reason").sort(ORDER),
+    return Account(
         quarantine=quarantine,
-        accounting=_accounting(parts, every, usable, kept, verified),
+        accounting=accounts.of_files(parts, tally, verified),
         filtered=reasons,
         warnings=warnings,
         integer_ids=_integer_ids(parts),
@@ -110,26 +129,25 @@ def _files(settings: DataSettings) -> tuple[list[Path], list[bool]]:
     return paths, [uploads.verify(path, settings, listed) for path in paths]
 
 
-def _numbered(parts: list[Part]) -> pl.DataFrame:
-    """All usable rows with `sequence`, which goes through all files, and the number of the file."""
+def _numbered(parts: list[Part], bucket: int) -> pl.DataFrame:
+    """The usable rows of a bucket in the order of the log, with the number of their file.
+
+    Their `sequence` goes through all files.
+    """
     frames, behind = [], 0  # sequence numbers used by the files before
     for number, part in enumerate(parts):
-        place = pl.col("row") + behind
-        frame = part.good.with_columns(sequence=place, file=pl.lit(number, pl.Int32))
-        frames.append(frame.drop("row"))
+        place, file = pl.col("row") + behind, pl.lit(number, pl.Int32)
+        frames.append(part.bucket(bucket).with_columns(sequence=place, file=file).drop("row"))
         behind += part.read + part.blank + 1
-    return pl.concat(frames)
+    return pl.concat(pl.collect_all(frames))
 
 
 def _with_reasons(
-    frame: pl.DataFrame,
-    known_items: pl.Series | set[str] | None,
-    settings: DataSettings,
+    frame: pl.DataFrame, known: pl.Series | None, settings: DataSettings
 ) -> pl.DataFrame:
     """Adds `reason`: why a usable row is left out all the same; null where it stays."""
     unknown, small = pl.lit(False), pl.lit(False)
-    if known_items is not None:
-        known = pl.Series(sorted(known_items), dtype=pl.String)
+    if known is not None:
         unknown = ~pl.col("item_id").is_in(known.implode())
     if settings.min_weight is not None:
         small = pl.col("weight") < settings.min_weight
@@ -141,13 +159,14 @@ def _with_reasons(
     )
 
 
-def _unknown_items(every: pl.DataFrame, settings: DataSettings) -> list[str]:
+def _unknown_items(tally: Tally, settings: DataSettings) -> list[str]:
     """Warns of rows on items outside the catalogue, or refuses so many of them."""
-    unknown = every.filter(pl.col("reason") == "unknown_item")["item_id"]
-    share = unknown.len() / every.height if every.height else 0.0
-    examples = ", ".join(shown(item) for item in unknown.unique(maintain_order=True).head(5))
-    counts = f"{unknown.len():,} of {every.height:,} rows ({share:.2%})"
-    text = f"{counts} are on items outside the catalogue"
+    unknown = tally.reasons["unknown_item"]
+    rows = sum(tally.fates[fate].total() for fate in ("kept", "duplicate", "filtered"))
+    share = unknown / rows if rows else 0.0
+    first = sorted(tally.unknown, key=tally.unknown.__getitem__)[:EXAMPLES]
+    examples = ", ".join(map(shown, first))
+    text = f"{unknown:,} of {rows:,} rows ({share:.2%}) are on items outside the catalogue"
     if share > settings.unknown_items_fail:
         raise InputFault(
             f"{text}; allowed are {settings.unknown_items_fail:.2%}",
@@ -155,32 +174,6 @@ def _unknown_items(every: pl.DataFrame, settings: DataSettings) -> list[str]:
             fix="complete the catalogue, or raise data.unknown_items_fail",
         )  # fmt: skip
     return [f"{TABLE}: {text}: {examples}"] if share > settings.unknown_items_warn else []
-
-
-def _accounting(
-    parts: list[Part],
-    every: pl.DataFrame,
-    usable: pl.DataFrame,
-    kept: pl.DataFrame,
-    verified: list[bool],
-) -> dict[str, dict[str, int]]:
-    """Where each file's rows went; they must add up."""
-    goods, usables, kepts = (
-        dict(frame["file"].value_counts().iter_rows()) for frame in (every, usable, kept)
-    )
-    accounts = {}
-    for number, (part, sure) in enumerate(zip(parts, verified, strict=True)):
-        account = {
-            "read": part.read,
-            "kept": kepts.get(number, 0),
-            "quarantined": part.bad.height,
-            "duplicate": usables.get(number, 0) - kepts.get(number, 0),
-            "filtered": goods.get(number, 0) - usables.get(number, 0) + part.erased,
-        }
-        if part.read != sum(account[name] for name in FATES):
-            raise RuntimeError(f"{part.file}: rows do not add up: {account}")
-        accounts[part.file] = {**account, "blank": part.blank, "verified": int(sure)}
-    return accounts
 
 
 def _noticed(parts: list[Part]) -> list[str]:

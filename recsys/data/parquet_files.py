@@ -1,6 +1,7 @@
 """Reads a Parquet file with page checksums; ids become texts, nothing else is touched."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -24,27 +25,44 @@ def read(
         InputFault: truncated, damaged, no Parquet at all, too large, a column missing, or ids
             that are neither texts nor whole numbers.
     """
+    parts = list(chunks(path, settings, required, wanted))
+    return replace(parts[0], frame=pl.concat([part.frame for part in parts]))
+
+
+def chunks(
+    path: Path, settings: DataSettings, required: Sequence[str], wanted: Sequence[str] | None
+) -> Iterator[RawTable]:
+    """Reads one Parquet file `settings.chunk_rows` rows at a time, at least one stretch.
+
+    Raises:
+        InputFault: as `read`.
+    """
     file = label(path, settings)
+    behind = 0
     try:
         _check_ends(path, file)
-        frame, unread = _table(path, settings, required, wanted, file)
-    except (InputFault, OSError, KeyboardInterrupt, SystemExit, MemoryError) as error:
+        for frame, unread in _stretches(path, settings, required, wanted, file):
+            yield _raw(frame, unread, behind, file)
+            behind += frame.height
+    except (InputFault, OSError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno is None:
             raise _damaged(error, file) from None
+        raise
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
         # A damaged footer makes some libraries panic with exceptions outside Exception.
         raise _damaged(error, file) from None
+
+
+def _raw(frame: pl.DataFrame, unread: tuple[str, ...], behind: int, file: str) -> RawTable:
     integers = frozenset(
         name for name in schemas.IDS if name in frame.columns and frame.schema[name].is_integer()
     )
     ids = [_texts(name, frame.schema[name], file) for name in schemas.IDS if name in frame.columns]
-    places = pl.DataFrame(
-        {
-            "row": pl.int_range(1, frame.height + 1, dtype=pl.Int64, eager=True),
-            "byte_offset": pl.repeat(None, frame.height, dtype=pl.Int64, eager=True),
-        }
-    )
+    rows = pl.int_range(behind + 1, behind + frame.height + 1, dtype=pl.Int64, eager=True)
+    nowhere = pl.repeat(None, frame.height, dtype=pl.Int64, eager=True)
+    places = pl.DataFrame({"row": rows, "byte_offset": nowhere})
     return RawTable(
         file=file,
         frame=pl.concat([places, frame.with_columns(ids)], how="horizontal"),
@@ -86,13 +104,14 @@ def _check_ends(path: Path, file: str) -> None:
         )  # fmt: skip
 
 
-def _table(
+def _stretches(
     path: Path,
     settings: DataSettings,
     required: Sequence[str],
     wanted: Sequence[str] | None,
     file: str,
-) -> tuple[pl.DataFrame, tuple[str, ...]]:
+) -> Iterator[tuple[pl.DataFrame, tuple[str, ...]]]:
+    """Rows by our names, and the columns that nobody wanted."""
     with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
         meta = parquet.metadata
         size = max(
@@ -110,16 +129,25 @@ def _table(
         schemas.check_names(names, required, file)
         chosen, unread = schemas.choose(names, wanted, file)
         read = [theirs[names.index(name)] for name in chosen]
-        table: pa.Table = parquet.read(columns=read, use_threads=True)
+        count = 0
+        for batch in parquet.iter_batches(settings.chunk_rows, columns=read):
+            frame = _frame(pa.Table.from_batches([batch]), read, chosen)
+            count += frame.height
+            yield frame, unread
+        if not count:
+            yield _frame(parquet.schema_arrow.empty_table(), read, chosen), unread
+        if count != meta.num_rows:
+            raise InputFault(
+                f"{meta.num_rows:,} rows were promised, {count:,} read",
+                where=file, fix="upload it again",
+            )  # fmt: skip
+
+
+def _frame(table: pa.Table, read: list[str], chosen: list[str]) -> pl.DataFrame:
     table.validate(full=True)
     frame = pl.from_arrow(table.select(read).rename_columns(chosen))
     assert isinstance(frame, pl.DataFrame)
-    if frame.height != meta.num_rows:
-        raise InputFault(
-            f"{meta.num_rows:,} rows were promised, {frame.height:,} read",
-            where=file, fix="upload it again",
-        )  # fmt: skip
-    return frame, unread
+    return frame
 
 
 def _texts(name: str, dtype: pl.DataType, file: str) -> pl.Expr:

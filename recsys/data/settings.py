@@ -84,7 +84,14 @@ class DataSettings(Section):
         0.10, ge=0, le=1, description="Share of rows on items outside the catalogue that refuses."
     )
     buckets: int = Field(
-        16, ge=1, le=9999, description="Into how many parts the users are split (by hash)."
+        16,
+        ge=1,
+        le=9999,
+        description="Into how many parts the users are split (by hash); ingest has the rows of one "
+        "in memory at a time.",
+    )
+    chunk_rows: int = Field(
+        1_000_000, ge=1, description="How many rows of a Parquet file ingest checks at a time."
     )
 
     @field_validator("delimiter")

@@ -4,6 +4,7 @@ Interactions, items and users all come through here. What is wrong with a whole 
 what is wrong with a row goes to quarantine; nothing is guessed and nothing disappears.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -60,8 +61,33 @@ def read(
         InputFault: the file is damaged, too large, not what its name says, or lacks a column.
         ResourceFault: the file may not be read.
     """
-    try:
+    with readable(path, settings):
         return _read(path, settings, required, wanted)
+
+
+def chunks(
+    path: Path,
+    settings: DataSettings,
+    required: Sequence[str] = (),
+    wanted: Sequence[str] | None = None,
+) -> Iterator[RawTable]:
+    """Reads one file a stretch at a time: Parquet by `settings.chunk_rows`, texts as a whole.
+
+    Every stretch knows its place in the file, and there is at least one. Arguments and faults are
+    those of `read`.
+    """
+    with readable(path, settings):
+        if path.suffix == ".parquet":
+            yield from parquet_files.chunks(path, settings, required, wanted)
+        else:
+            yield _read(path, settings, required, wanted)
+
+
+@contextlib.contextmanager
+def readable(path: Path, settings: DataSettings) -> Iterator[None]:
+    """Turns what the system says against reading a file into a ResourceFault."""
+    try:
+        yield
     except OSError as error:
         raise ResourceFault(
             f"the file cannot be read: {error.strerror}", where=label(path, settings),
@@ -135,4 +161,6 @@ def _no_table(path: Path) -> InputFault:
     )  # fmt: skip
 
 
-__all__ = ["ENDINGS", "RawTable", "absent", "find", "label", "read", "read_parts"]
+__all__ = [
+    "ENDINGS", "RawTable", "absent", "chunks", "find", "label", "read", "read_parts", "readable",
+]  # fmt: skip

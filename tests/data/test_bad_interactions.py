@@ -19,7 +19,7 @@ TIME = "2026-08-01T10:03:11Z"
 HEAD = "user_id,item_id,timestamp\n"
 ROW = f"u1,i1,{TIME}\n"
 EPOCHS = "user_id,item_id,timestamp\nu1,i1,1785578591\nu2,i1,1785578592\n"
-LOOSE = {"quarantine_fail": 1.0}
+LOOSE = {"quarantine_fail": 1.0, "buckets": 2}
 BERLIN = {**LOOSE, "timezone": "Europe/Berlin"}
 
 
@@ -27,10 +27,11 @@ def ingest(folder: Path, **settings: object) -> interactions.Ingested:
     """Ingests `folder` and checks that every row went somewhere."""
     chosen = DataSettings.model_validate({"folder": str(folder), **LOOSE, **settings})
     result = interactions.ingest(chosen, None, NOW)
-    for account in result.accounting.values():
+    accounting = result.account.accounting
+    for account in accounting.values():
         fates = ("kept", "quarantined", "duplicate", "filtered")
         assert account["read"] == sum(account[fate] for fate in fates)
-    assert result.frame.height == sum(entry["kept"] for entry in result.accounting.values())
+    assert result.frame.height == sum(entry["kept"] for entry in accounting.values())
     return result
 
 
@@ -108,11 +109,13 @@ def test_csv_rows_are_accounted_for(
     path = tmp_path / "interactions.csv"
     path.write_bytes(text.encode())
     result = ingest(tmp_path, **settings)
-    account = result.accounting["interactions.csv"]
+    account = result.account.accounting["interactions.csv"]
     assert account["kept"] == kept
-    assert list(result.quarantine.select("row", "code").iter_rows()) == bad
+    assert list(result.account.quarantine.select("row", "code").iter_rows()) == bad
     assert (account["duplicate"], account["blank"]) == (duplicates, blank)
-    for row, offset, raw in result.quarantine.select("row", "byte_offset", "raw").iter_rows():
+    for row, offset, raw in result.account.quarantine.select(
+        "row", "byte_offset", "raw"
+    ).iter_rows():
         assert raw, row
         assert path.read_bytes()[offset - 1 : offset] == b"\n"
 
@@ -140,7 +143,7 @@ def test_a01_ids_with_leading_zeros_stay_apart(tmp_path: Path) -> None:
 def test_a02_a_cut_file_warns_and_a_manifest_refuses_it(tmp_path: Path) -> None:
     path = tmp_path / "interactions.csv"
     path.write_text(f"{HEAD}{ROW}c,d")
-    assert "may be truncated" in " ".join(ingest(tmp_path).warnings)
+    assert "may be truncated" in " ".join(ingest(tmp_path).account.warnings)
     entry = {"interactions.csv": {"bytes": path.stat().st_size + 20}}
     (tmp_path / "manifest.json").write_text(json.dumps({"files": entry}))
     with pytest.raises(InputFault, match="producer's manifest"):
@@ -151,7 +154,7 @@ def test_a20_no_events_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "interactions.csv").write_text(HEAD)
     result = ingest(tmp_path)
     assert result.frame.is_empty()
-    assert "0 events" in result.warnings[0]
+    assert "0 events" in result.account.warnings[0]
 
 
 def test_a21_a_decompression_bomb_is_refused_early(tmp_path: Path) -> None:
@@ -216,9 +219,9 @@ def test_jsonl_rows_are_accounted_for(
 ) -> None:  # fmt: skip
     (tmp_path / "interactions.jsonl").write_text(text)
     result = ingest(tmp_path, **settings)
-    assert result.accounting["interactions.jsonl"]["kept"] == kept
-    assert list(result.quarantine.select("row", "code").iter_rows()) == bad
-    assert result.accounting["interactions.jsonl"]["blank"] == blank
+    assert result.account.accounting["interactions.jsonl"]["kept"] == kept
+    assert list(result.account.quarantine.select("row", "code").iter_rows()) == bad
+    assert result.account.accounting["interactions.jsonl"]["blank"] == blank
 
 
 def test_b03_a_json_array_is_refused(tmp_path: Path) -> None:
@@ -235,7 +238,7 @@ def test_b05_a_late_key_is_seen_and_named_once(tmp_path: Path) -> None:
         ingest(tmp_path, quarantine_fail=0.5)
     result = ingest(tmp_path, extra_columns=["page"])
     assert result.frame["page"].to_list() == ["home", "home"]
-    assert "page" in " ".join(ingest(tmp_path).warnings)
+    assert "page" in " ".join(ingest(tmp_path).account.warnings)
 
 
 def test_b06_ids_keep_every_digit(tmp_path: Path) -> None:
@@ -243,7 +246,7 @@ def test_b06_ids_keep_every_digit(tmp_path: Path) -> None:
     (tmp_path / "interactions.jsonl").write_text("".join(line(user_id=one) for one in ids))
     result = ingest(tmp_path)
     assert result.frame["user_id"].to_list() == [str(one) for one in ids]
-    assert result.integer_ids == {"user_id"}
+    assert result.account.integer_ids == {"user_id"}
 
 
 def events(**columns: object) -> pl.DataFrame:
@@ -268,10 +271,10 @@ def test_c02_a_flipped_bit_is_refused_where_the_manifest_has_a_hash(tmp_path: Pa
 
     path = tmp_path / "interactions.parquet"
     events().write_parquet(path)
-    assert ingest(tmp_path).accounting["interactions.parquet"]["verified"] == 0
+    assert ingest(tmp_path).account.accounting["interactions.parquet"]["verified"] == 0
     entry = {"interactions.parquet": {"sha256": durable.sha256(path)}}
     (tmp_path / "manifest.json").write_text(json.dumps({"files": entry}))
-    assert ingest(tmp_path).accounting["interactions.parquet"]["verified"] == 1
+    assert ingest(tmp_path).account.accounting["interactions.parquet"]["verified"] == 1
     data = bytearray(path.read_bytes())
     data[20] ^= 1
     path.write_bytes(data)
@@ -306,7 +309,7 @@ def test_c04_panics_become_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         raise pl.exceptions.PanicException("index out of bounds")
 
     events().write_parquet(tmp_path / "interactions.parquet")
-    monkeypatch.setattr(parquet_files, "_table", panic)
+    monkeypatch.setattr(parquet_files, "_stretches", panic)
     with pytest.raises(InputFault, match="PanicException"):
         ingest(tmp_path)
 
@@ -336,8 +339,8 @@ def test_c06_ids_of_two_types(tmp_path: Path) -> None:
     parts(tmp_path, events(user_id=[7, 8]), events(user_id=["7", "007"], item_id=["i1", "i1"]))
     result = ingest(tmp_path)
     assert result.frame["user_id"].to_list() == ["007", "7", "8"]  # 7 on i1 stands twice
-    assert "is a number in interactions/part-0.parquet" in " ".join(result.warnings)
-    assert not result.integer_ids
+    assert "is a number in interactions/part-0.parquet" in " ".join(result.account.warnings)
+    assert not result.account.integer_ids
 
 
 @pytest.mark.parametrize(
@@ -365,12 +368,12 @@ def test_c08_units_and_zones_of_datetimes(tmp_path: Path, unit: str) -> None:
         ingest(tmp_path)
     result = ingest(tmp_path, timezone="Europe/Berlin")
     assert result.frame["timestamp"].to_list() == [datetime(2026, 8, 1, 10, tzinfo=UTC)]
-    assert result.quarantine["code"].to_list() == ["timestamp_shift"]
+    assert result.account.quarantine["code"].to_list() == ["timestamp_shift"]
 
 
 def test_c09_parquet_without_rows(tmp_path: Path) -> None:
     events().clear().write_parquet(tmp_path / "interactions.parquet")
-    assert "0 events" in ingest(tmp_path).warnings[0]
+    assert "0 events" in ingest(tmp_path).account.warnings[0]
 
 
 def test_nested_extra_columns_are_refused(tmp_path: Path) -> None:

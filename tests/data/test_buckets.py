@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys import artefacts
-from recsys.data import buckets, faults
-from recsys.data.interactions import Ingested
+from recsys.data import buckets, faults, partition
+from recsys.data.accounts import Account
+from recsys.data.interactions import Ingested, Keep
 from recsys.errors import InputFault
 
 START = datetime(2026, 8, 1, tzinfo=UTC)
@@ -33,15 +34,25 @@ def ingested(users: list[str]) -> Ingested:
         }
     ).sort("user_id", "timestamp", "sequence")
     bad = pl.DataFrame({"row": [7], "code": ["empty_id"], "column": ["user_id"]})
-    return Ingested(
-        frame, faults.quarantine(bad, "a.csv"), {"a.csv": {"read": 1}}, {}, ["look"], frozenset()
-    )
+    refused = faults.quarantine(bad, "a.csv")
+    return Ingested(frame, Account(refused, {"a.csv": {"read": 1}}, {}, ["look"], frozenset()))
+
+
+def write(root: Path, name: str, whole: Ingested, count: int) -> Path:
+    """Publishes what `ingested` made, bucket after bucket."""
+
+    def clean(keep: Keep) -> Account:
+        for bucket, frame in enumerate(partition.split(whole.frame, count)):
+            keep(bucket, frame)
+        return whole.account
+
+    return buckets.write(root, name, clean, count, {"dataset": "x"})
 
 
 def test_the_bucket_of_a_user_never_changes() -> None:
     # CRC-32 of "123456789" is 0xCBF43926 (the check value of the algorithm): 6 modulo 16.
     assert zlib.crc32(b"123456789") == 0xCBF43926
-    assert buckets.bucket_of(["123456789", "123456789", ""], 16).tolist() == [6, 6, 0]
+    assert partition.bucket_of(["123456789", "123456789", ""], 16).tolist() == [6, 6, 0]
 
 
 @given(st.lists(st.text(min_size=1, max_size=4), max_size=30), st.integers(1, 9))
@@ -49,35 +60,35 @@ def test_splitting_keeps_every_row_and_each_user_in_one_bucket(
     users: list[str], count: int
 ) -> None:
     frame = ingested(users).frame
-    parts = buckets.split(frame, count)
+    parts = partition.split(frame, count)
     assert len(parts) == count
     assert pl.concat(parts).sort("user_id", "timestamp", "sequence").equals(frame)
     for bucket, part in enumerate(parts):
-        assert set(buckets.bucket_of(part["user_id"], count)) <= {bucket}
+        assert set(partition.bucket_of(part["user_id"], count)) <= {bucket}
         assert part["user_id"].is_sorted()
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     whole = ingested(["u2", "u1", "é", "u1"])
-    folder = buckets.write(tmp_path, "v1", whole, 3, {"dataset": "x"})
+    folder = write(tmp_path, "v1", whole, 3)
     assert buckets.read_all(folder).equals(whole.frame)
-    assert buckets.read_quarantine(folder).equals(whole.quarantine)
+    assert buckets.read_quarantine(folder).equals(whole.account.quarantine)
     found, manifest = artefacts.current(tmp_path, buckets.KIND)
     assert found == folder
     assert (manifest["buckets"], manifest["warnings"]) == (3, ["look"])
-    assert manifest["accounting"] == whole.accounting
+    assert manifest["accounting"] == whole.account.accounting
     rows = [entry["rows"] for name, entry in manifest["files"].items() if "bucket" in name]
     assert sum(rows) == 4
 
 
 def test_same_rows_same_bytes(tmp_path: Path) -> None:
     for name in ("v1", "v2"):
-        buckets.write(tmp_path, name, ingested(["u2", "u1"]), 2)
+        write(tmp_path, name, ingested(["u2", "u1"]), 2)
     one, two = (artefacts.read(tmp_path / name, buckets.KIND) for name in ("v1", "v2"))
     assert one["content"] == two["content"]
 
 
 def test_a_missing_bucket_is_a_fault(tmp_path: Path) -> None:
-    folder = buckets.write(tmp_path, "v1", ingested(["u1"]), 1)
+    folder = write(tmp_path, "v1", ingested(["u1"]), 1)
     with pytest.raises(InputFault, match="bucket 5 cannot be read"):
         buckets.read_bucket(folder, 5)

@@ -228,8 +228,8 @@ def test_d02_rows_on_unknown_items_are_counted(make: Make) -> None:
     make(log, "interactions.jsonl")
     items = read(folder).items["item_id"]
     found = ingest(DataSettings(folder=str(folder)), items, 1.8e9)
-    assert found.filtered == {"unknown_item": 2}
-    assert "2 of 100 rows" in "\n".join(found.warnings)
+    assert found.account.filtered == {"unknown_item": 2}
+    assert "2 of 100 rows" in "\n".join(found.account.warnings)
 
 
 def test_d03_an_empty_catalogue_is_refused(make: Make) -> None:

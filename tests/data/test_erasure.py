@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.data import catalogue, entities, erasure, faults, interactions
+from recsys.data.accounts import FATES
 from recsys.data.erasure import Erased
 from recsys.data.settings import DataSettings
 from recsys.errors import InputFault
@@ -85,10 +86,10 @@ def test_ingest_drops_their_rows_and_no_others(
     left = interactions.ingest(data, {"i1", "i2"}, NOW, Erased().adding("user", "u1"))
     assert left.frame.equals(whole.frame.filter(pl.col("user_id") != "u1"))
     theirs = sum(row[0] == "u1" for row in rows)
-    assert left.filtered.get("erased", 0) == theirs
-    assert not left.quarantine["raw"].str.contains('"u1"').any()
-    account = left.accounting["interactions.csv"]
-    assert account["read"] == sum(account[fate] for fate in interactions.FATES)
+    assert left.account.filtered.get("erased", 0) == theirs
+    assert not left.account.quarantine["raw"].str.contains('"u1"').any()
+    account = left.account.accounting["interactions.csv"]
+    assert account["read"] == sum(account[fate] for fate in FATES)
     assert account["filtered"] == theirs
 
 
@@ -96,8 +97,8 @@ def test_an_erased_item_is_not_named_as_unknown(tmp_path: Path) -> None:
     row = ("u1", "i1", "2026-08-01T10:00:00Z", "view")
     data = dataset(tmp_path, row, ("u1", "i2", *row[2:]))
     cleaned = interactions.ingest(data, {"i2"}, NOW, Erased().adding("item", "i1"))
-    assert cleaned.warnings == []
-    assert cleaned.filtered == {"erased": 1}
+    assert cleaned.account.warnings == []
+    assert cleaned.account.filtered == {"erased": 1}
 
 
 def test_the_catalogue_leaves_them_out(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ EVENT = st.tuples(
     st.sampled_from(["view", "cart", "what"]),
 )
 LOOSE: dict[str, object] = {
-    "timestamp_unit": "s", "quarantine_fail": 1.0, "unknown_items_fail": 1.0,
+    "timestamp_unit": "s", "quarantine_fail": 1.0, "unknown_items_fail": 1.0, "buckets": 2,
 }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def test_every_row_goes_where_a_plain_loop_puts_it(
             seen |= {row} if row[0] and row[3] != "what" else set()
         expected[f"interactions/{name}"] = fates
     result = ingest(texts, {"i1", "i2"})
-    for name, account in result.accounting.items():
+    for name, account in result.account.accounting.items():
         assert all(account[fate] == expected[name][fate] for fate in FATES), (name, account)
     # Python's sort is stable, so equal (user, time) keep the order of files and rows.
     order = sorted(kept, key=lambda row: (row[0], row[2]))
@@ -87,7 +87,7 @@ def test_weights_come_from_the_row_else_from_the_event() -> None:
     assert ingest(files, **named).frame["weight"].to_list() == [4.5, 1.0, 2.0]
     result = ingest(files, **named, min_weight=2.0)
     assert result.frame["weight"].to_list() == [4.5, 2.0]
-    assert result.filtered == {"small_weight": 1}
+    assert result.account.filtered == {"small_weight": 1}
 
 
 def test_the_event_gives_the_weight() -> None:
@@ -103,9 +103,9 @@ def test_unknown_items_warn_then_refuse() -> None:
     files = rows(*(f"u1,i{number % 50},{START + number},1" for number in range(100)))
     known = {f"i{number}" for number in range(49)}  # 2 of 100 rows are on i49
     result = ingest(files, known)
-    assert result.filtered == {"unknown_item": 2}
-    assert "2 of 100 rows (2.00%)" in result.warnings[-1]
-    assert "'i49'" in result.warnings[-1]
+    assert result.account.filtered == {"unknown_item": 2}
+    assert "2 of 100 rows (2.00%)" in result.account.warnings[-1]
+    assert "'i49'" in result.account.warnings[-1]
     with pytest.raises(InputFault, match="outside the catalogue"):
         ingest(files, {"i0"}, unknown_items_fail=0.1)
 
@@ -115,7 +115,9 @@ def test_bad_rows_warn_then_refuse_and_messages_name_file_row_and_column() -> No
         *(f"u1,i1,{START + number},1" for number in range(98)), "u1,,5,1", "u1,i1,x\x1by,1"
     )
     result = ingest(files)
-    assert "2 of 100 rows (2.00%) are bad: bad_timestamp 1, empty_id 1" in result.warnings[-1]
+    assert (
+        "2 of 100 rows (2.00%) are bad: bad_timestamp 1, empty_id 1" in result.account.warnings[-1]
+    )
     with pytest.raises(InputFault) as caught:
         ingest(files, quarantine_fail=0.01)
     text = str(caught.value)
@@ -128,7 +130,7 @@ def test_extra_columns_are_kept_and_others_are_named() -> None:
     assert ingest(files, extra_columns=["rating"]).frame["rating"].to_list() == ["4.5"]
     result = ingest(files)
     assert "rating" not in result.frame.columns
-    assert "rating" in result.warnings[0]
+    assert "rating" in result.account.warnings[0]
     with pytest.raises(InputFault, match="column page is missing"):
         ingest(files, extra_columns=["page"])
 

@@ -175,7 +175,7 @@ def test_ingest_keeps_all_but_the_rows_broken_on_purpose(shop: Path) -> None:
     now = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
     chosen = DataSettings.model_validate({"folder": str(shop), "quarantine_fail": 0.05})
     found = interactions.ingest(chosen, known, now)
-    (account,) = found.accounting.values()
+    (account,) = found.account.accounting.values()
     # a share of 0.01 of the rows is broken, whole rows only
     assert account["quarantined"] == int(0.01 * account["read"]) > 0
     assert account["kept"] == account["read"] - account["quarantined"]

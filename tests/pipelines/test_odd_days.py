@@ -182,8 +182,8 @@ def test_every_hour_of_a_dst_day_is_a_row_or_refused(tmp_path: Path, day: str, h
     settings = DataSettings(folder=str(tmp_path), timezone=ZONE, quarantine_fail=1)
     now = datetime.datetime(2026, 11, 20, tzinfo=datetime.UTC).timestamp()
     made = interactions.ingest(settings, None, now)
-    assert made.frame.height + made.quarantine.height == 48
-    assert made.quarantine.height == (0 if hours == 24 else 2)
+    assert made.frame.height + made.account.quarantine.height == 48
+    assert made.account.quarantine.height == (0 if hours == 24 else 2)
     stamps = made.frame["timestamp"].dt.convert_time_zone(ZONE)
     assert stamps.dt.date().unique().to_list() == [begin.date()]
     assert stamps.dt.strftime("%H:%M").n_unique() == made.frame.height
