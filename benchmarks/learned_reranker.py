@@ -83,7 +83,7 @@ def linear(week: Week) -> np.ndarray:
 
 def trees(week: Week, start: np.ndarray | None) -> lightgbm.Booster:
     """Fitted to users with a relevant candidate; on top of linear weights, or of nothing."""
-    chosen = reranking._relevant(week.candidates.rows, week.relevant)
+    chosen = match(week.candidates.rows, week.relevant).hits
     there = (week.candidates.rows >= 0) & chosen.any(axis=1, keepdims=True)
     values = week.terms[there]
     groups = there.sum(axis=1)

@@ -96,7 +96,7 @@ def test_planted_weights_are_found() -> None:
 
 def test_fit_is_the_least_of_a_plain_loss() -> None:
     found, terms, chosen = planted(np.array([0.6, 1.3, -0.4]), 60, 1)
-    settings = RerankSettings(prior=0.05)
+    settings = RerankSettings(prior=0.05, places=0)
 
     def loss(weights: np.ndarray) -> float:
         total = 0.0
@@ -117,7 +117,7 @@ def test_fit_is_the_least_of_a_plain_loss() -> None:
 
 def test_a_strong_prior_leaves_similarity_alone() -> None:
     found, terms, chosen = planted(np.array([0.6, 1.3, -0.4]), 200, 2)
-    weights = reranking.fit(found, 0.5, terms, chosen, RerankSettings(prior=1e6)).weights
+    weights = reranking.fit(found, 0.5, terms, chosen, RerankSettings(prior=1e6, places=0)).weights
     np.testing.assert_allclose(weights, [1, 0, 0], atol=1e-4)
 
 

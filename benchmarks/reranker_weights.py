@@ -1,0 +1,123 @@
+"""Which weights of a list's terms list best in the window after the one they were fitted on?
+
+    python benchmarks/reranker_weights.py CONFIG --days 30 --windows 15
+
+For a model that was trained before (`recsys train --config CONFIG`, with a `split.end` early in the
+log): the weights are fitted on each window of so many days after its training, by each rule, and
+judged on the next window. One window says little where popularity comes in bursts; fifteen do.
+Results in `README.md` here.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipelines import answers, inputs, lessons, trained
+from pipelines.inputs import Inputs
+from pipelines.lessons import Question
+from pipelines.settings import Settings
+from pipelines.trained import Model
+from recsys.data.histories import Histories
+from recsys.data.splits import DAY_SECONDS, TRAIN, VALIDATION, Split
+from recsys.evaluation import baselines
+from recsys.evaluation.baselines import BaselineSettings
+from recsys.evaluation.metrics import match, ndcg_at_k, recall_at_k
+from recsys.serving import recommend, reranking
+from recsys.serving.candidates import Candidates
+from recsys.serving.recommend import Recommender
+from recsys.serving.reranking import Reranker, RerankSettings
+from recsys.settings import load
+
+K = 10
+RULES = {
+    "as trained": RerankSettings(enabled=False),
+    "likelihood": RerankSettings(places=0),
+    "likelihood, then climbed as far as held-out users gain": RerankSettings(),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """The users of one window, and what could be listed to them."""
+
+    asked: Question
+    past: Histories
+    recommender: Recommender
+    candidates: Candidates
+
+
+def moment(
+    settings: Settings, found: Inputs, model: Model, whole: Split, start: int, days: float
+) -> Moment:
+    """The window of `days` from `start`; all before it is known."""
+    seconds = pl.col("timestamp").dt.epoch("us") // 1_000_000
+    stop = start + round(days * DAY_SECONDS)
+    part = pl.when(seconds < start).then(TRAIN).otherwise(VALIDATION).cast(pl.Int8)
+    frame = whole.frame.filter(seconds < stop).with_columns(part=part)
+    split = dataclasses.replace(whole, frame=frame, validation_seconds=start)
+    asked = lessons.question(settings, found, split, VALIDATION)
+    past = split.window(VALIDATION).history
+    recommender = answers.recommender(settings, found, model, past, start)
+    everybody = found.histories(settings, past)
+    return Moment(asked, everybody, recommender, recommender.candidates(asked.known))
+
+
+def fitted(here: Moment, rule: RerankSettings) -> Reranker:
+    """The weights that this rule learns from the window."""
+    temperature = here.recommender.model.temperature.item()
+    terms = here.recommender.terms
+    return reranking.fit(here.candidates, temperature, terms, here.asked.relevant, rule)
+
+
+def judged(here: Moment, rows: np.ndarray) -> tuple[float, float]:
+    """Recall and nDCG of lists for the users with history."""
+    matches = match(rows, here.asked.relevant)
+    return float(recall_at_k(matches, K).mean()), float(ndcg_at_k(matches, K).mean())
+
+
+def recent_popular(here: Moment) -> np.ndarray:
+    """Lists of what was popular in the days before."""
+    shop, known = here.recommender.shop, here.asked.known
+    items, now = len(shop.eligible), here.asked.at_seconds
+    fit = baselines.fit("recent_popular", here.past, items, now, BaselineSettings())
+    return baselines.recommend(fit, known, recommend.seen_items(known), shop.eligible, K)
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--days", type=float, required=True)
+    parser.add_argument("--windows", type=int, required=True)
+    chosen = parser.parse_args()
+    settings = load(Settings, chosen.config)
+    found, model = inputs.load(settings), trained.load(settings)
+    first = found.split(settings).validation_seconds
+    assert first is not None
+    to_the_end = settings.split.model_copy(update={"end": ""})
+    whole = found.split(settings.model_copy(update={"split": to_the_end}))
+    results: dict[str, list[tuple[float, float]]] = {}
+    rerankers: dict[str, Reranker] = {}
+    for window in range(chosen.windows):
+        start = first + round(window * chosen.days * DAY_SECONDS)
+        here = moment(settings, found, model, whole, start, chosen.days)
+        if rerankers:
+            results.setdefault("recent popular", []).append(judged(here, recent_popular(here)))
+        for name, reranker in rerankers.items():
+            temperature = here.recommender.model.temperature.item()
+            terms = here.recommender.terms
+            ranked = reranking.rerank(here.candidates, temperature, terms, reranker, K)
+            results.setdefault(name, []).append(judged(here, ranked.rows))
+        rerankers = {name: fitted(here, rule) for name, rule in RULES.items()}
+        print(f"window {window}: {len(here.asked.relevant):,} users", flush=True)
+    print(f"| weights | recall_at_{K} | ndcg_at_{K} |\n| --- | --- | --- |")
+    for name, pairs in results.items():
+        recall, ndcg = np.mean(pairs, axis=0)
+        print(f"| {name} | {recall:.4f} | {ndcg:.4f} |")
+
+
+if __name__ == "__main__":
+    main()
