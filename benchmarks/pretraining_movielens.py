@@ -25,7 +25,7 @@ from recsys.models.two_tower import TwoTower
 from recsys.serving import co_consumption, vectors
 from recsys.settings import load
 from recsys.training import pretraining
-from recsys.training.pretraining import Material
+from recsys.training.material import Material
 
 QUERIES = (
     "a submarine crew in war", "two detectives hunt a serial killer", "talking toys",

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from pipelines import encode, inputs
+from pipelines import arranged, encode, inputs
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
@@ -17,12 +17,14 @@ from recsys.data import histories as histories_module
 from recsys.data.splits import TRAIN
 from recsys.errors import MismatchFault
 from recsys.models import saved, two_tower
+from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
 from recsys.progress import say
 from recsys.serving import co_consumption
 from recsys.settings import fingerprint
 from recsys.training import pretraining
-from recsys.training.pretraining import Judged, Material
+from recsys.training.material import Material
+from recsys.training.pretraining import Judged
 
 KIND, ROOT = "pretrained", "pretrained"
 EVERY = 200  # steps between two lines of progress
@@ -77,9 +79,12 @@ def fit(
     place[rows.numpy()] = np.arange(len(rows))
     first, second = (place[side] for side in co_consumption.pairs(learned))
     both = (first >= 0) & (second >= 0)
+    items = features.gather(rows)
     material = Material(
-        features.gather(rows), torch.from_numpy(first[both]), torch.from_numpy(second[both])
-    )
+        items, torch.from_numpy(first[both]), torch.from_numpy(second[both]),
+        arranged.photos(settings, found, place),
+        arranged.frames(settings, found, place, _photos_of(items)),
+    )  # fmt: skip
     names = settings.event_names
     model = two_tower.build(settings.model, material.items, names, settings.pretrain.seed)
 
@@ -91,6 +96,13 @@ def fit(
         model.item_tower, settings.model.width, material, settings.pretrain, settings.train, report
     )
     return model.eval(), figures, heads
+
+
+def _photos_of(items: ItemFeatures) -> torch.Tensor:
+    """Vectors `[n, D_m]` of the items that have photos; none where there is no such modality."""
+    if "image" not in items.names:
+        return torch.zeros(0, 0)
+    return items.mean("image")[items.present[:, items.names.index("image")]]
 
 
 def load(settings: Settings) -> TwoTower:

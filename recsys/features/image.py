@@ -39,6 +39,11 @@ class ImageStatistics:
         """RGB `[side, side, 3]`."""
         return confined.load(Path(source), Wanted("image", self._side), self._limits)
 
+    def prepare(self, pixels: Pixels) -> Pixels:
+        """RGB `[height, width, 3]` to `[side, side, 3]`."""
+        picture = Image.fromarray(pixels)
+        return np.asarray(picture.resize((self._side, self._side), Image.Resampling.BOX))
+
     def encode(self, batch: list[Pixels]) -> Vectors:
         """`[B, width]`."""
         pixels = np.stack(batch).astype(np.float32) / 255.0

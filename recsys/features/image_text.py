@@ -75,7 +75,10 @@ class ImageTextImage:
 
     def load(self, source: str | Path) -> Vectors:
         """The prepared picture `[3, side, side]`."""
-        pixels = confined.load(Path(source), Wanted("image"), self._limits)
+        return self.prepare(confined.load(Path(source), Wanted("image"), self._limits))
+
+    def prepare(self, pixels: npt.NDArray[np.uint8]) -> Vectors:
+        """RGB `[height, width, 3]` to the model's input."""
         prepared: Vectors = self._prepare(pixels, input_data_format="channels_last",
                                           return_tensors="np")["pixel_values"][0]  # fmt: skip
         return prepared.astype(np.float32)

@@ -79,9 +79,9 @@ class Projection(nn.Module):
         What stands in rows that are not `present [n]` is never read.
         """
         if values.dim() == 2:
-            return self._tokens(values, present)
+            return self.tokens(values, present)
         there = present.unsqueeze(1) & ~values.isnan().any(dim=-1)
-        tokens = self._tokens(values, there)
+        tokens = self.tokens(values, there)
         pooled: Tensor = (self._weights(tokens, there).unsqueeze(-1) * tokens).sum(dim=1)
         return pooled
 
@@ -96,7 +96,8 @@ class Projection(nn.Module):
         weights: Tensor = scores.masked_fill(hidden, -torch.inf).softmax(dim=1)
         return weights
 
-    def _tokens(self, values: Tensor, there: Tensor) -> Tensor:
+    def tokens(self, values: Tensor, there: Tensor) -> Tensor:
+        """A token `[..., D]` for each vector of `values [..., D_m]` that is `there [...]`."""
         # where, not multiplication: 0 * NaN is NaN, forward and backward
         values = torch.where(there.unsqueeze(-1), values, self.mean)
         token: Tensor = self.dropout(self.norm(self.linear(self.standardised(values))))

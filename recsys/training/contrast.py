@@ -25,6 +25,8 @@ class Batch(NamedTuple):
         first, second: p items each, row by row taken together by someone.
         alike: `[p, p]` bool, symmetric: two pairs share their first or their second item.
         log_q: `[2, p]` log probability of each second, and of each first item among pairs.
+        turned: `[r, 4, D_m]` photos by quarter turns, as the image encoder sees them, or None.
+        frames: `[c, F, D_m]` frames of clips in their order, as it sees them, or None.
     """
 
     items: ItemFeatures
@@ -32,6 +34,8 @@ class Batch(NamedTuple):
     second: ItemFeatures
     alike: Tensor
     log_q: Tensor
+    turned: Tensor | None = None
+    frames: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ class Views:
         whole: `[n, D]`.
         first, second: `[p, D]` of the pairs, whole.
         alike, log_q: as of the batch.
+        turned: `[r, 4, D]` tokens of turned photos; r may be 0.
+        frames: `[c, F, D]` tokens of frames; c may be 0.
+        motion: `[c, F - 1]` how much changes from frame to frame.
     """
 
     present: Tensor
@@ -59,6 +66,9 @@ class Views:
     second: Tensor
     alike: Tensor
     log_q: Tensor
+    turned: Tensor
+    frames: Tensor
+    motion: Tensor
 
 
 class Outcome(NamedTuple):
@@ -87,7 +97,7 @@ def views(tower: ItemTower, batch: Batch) -> Views:
     return Views(
         present, _standardised(tower, items), seen[:count], seen[count : 2 * count],
         seen[2 * count], seen[2 * count + 1], pairs[0].float(), pairs[1].float(),
-        batch.alike, batch.log_q,
+        batch.alike, batch.log_q, *_arranged(tower, batch),
     )  # fmt: skip
 
 
@@ -155,6 +165,23 @@ def _part(present: Tensor) -> Tensor:
     several = torch.rand(len(present), device=present.device) < 0.5
     size = (present.sum(dim=1) * torch.rand(len(present), device=present.device)).long() * several
     return rank < size.clamp(min=1).unsqueeze(1)
+
+
+def _arranged(tower: ItemTower, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens of turned photos and of frames by the image projection, and the frames' motion."""
+    none = batch.log_q.new_zeros(0, 1, 1)
+    if batch.turned is None and batch.frames is None:
+        return none, none, none
+    projection = tower.projections[tower.names.index("image")]
+    assert isinstance(projection, Projection)
+    turned, frames = (
+        none if values is None
+        else projection.tokens(values, torch.ones_like(values[..., 0], dtype=torch.bool))
+        for values in (batch.turned, batch.frames)
+    )  # fmt: skip
+    if batch.frames is None:
+        return turned, frames, none
+    return turned, frames, projection.standardised(batch.frames).diff(dim=1).norm(dim=-1)
 
 
 def _standardised(tower: ItemTower, items: ItemFeatures) -> list[Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recsys.settings import Section
+from recsys.training.arrangement import Order, Rotation
 from recsys.training.contrast import InfoNce, Outcome, Views, nothing, total
 
 
@@ -26,6 +27,13 @@ class ObjectiveWeights(Section):
     )
     identity: float = Field(0.3, ge=0, description="some modalities of an item find the whole item")
     together: float = Field(1.0, ge=0, description="items taken together find each other")
+    rotation: float = Field(
+        0.0, ge=0, description="which way a photo was turned; encodes `pretrain.sample` photos anew"
+    )
+    order: float = Field(
+        0.0, ge=0,
+        description="which of three frames was in the middle; encodes frames of as many clips",
+    )  # fmt: skip
 
 
 class Align(nn.Module):
@@ -174,6 +182,8 @@ def build(
         "generate": Generate(widths, width, weights.critic),
         "identity": Identity(),
         "together": Together(),
+        "rotation": Rotation(width),
+        "order": Order(width),
     }
     return {
         name: (weight, objective)

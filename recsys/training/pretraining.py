@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from recsys.errors import InputFault
-from recsys.models.item_features import ItemFeatures
 from recsys.models.item_tower import ItemTower
 from recsys.settings import Section
 from recsys.training import contrast, objectives
 from recsys.training.contrast import Batch, Outcome
+from recsys.training.material import Draw, Material
 from recsys.training.objectives import ObjectiveWeights
 from recsys.training.settings import TrainingSettings, autocast, chosen_device
 
@@ -35,24 +35,13 @@ class PretrainingSettings(Section):
     held_out: float = Field(
         0.1, gt=0, le=0.5, description="share of items on which the objectives are judged"
     )
+    sample: int = Field(
+        2000, ge=1, description="photos and clips that objectives rotation and order learn from"
+    )
     seed: int = Field(0, ge=0, description="fixes what is held out, batches and weights")
     objectives: ObjectiveWeights = Field(
         ObjectiveWeights(), description="what is learned, by weight"
     )
-
-
-@dataclass(frozen=True)
-class Material:
-    """What there is to learn from.
-
-    Attributes:
-        items: N items; their ids are not looked at.
-        first, second: `[P]` rows of pairs that somebody took one after the other.
-    """
-
-    items: ItemFeatures
-    first: Tensor
-    second: Tensor
 
 
 @dataclass(frozen=True)
@@ -102,7 +91,7 @@ def fit(
         made = objectives.build(settings.objectives, material.items.widths, width)
         heads = nn.ModuleDict({name: objective for name, (_, objective) in made.items()})
         tower.to(device), heads.to(device)
-        draw = _Draw(material, settings, device)
+        draw = Draw(material, settings.batch, settings.held_out, settings.seed, device)
         before = _judge(tower, heads, draw.held_out())
         _train(tower, made, draw, settings, training, report)
         after = _judge(tower, heads, draw.held_out())
@@ -121,7 +110,7 @@ def fit(
 def _train(
     tower: ItemTower,
     made: dict[str, tuple[float, nn.Module]],
-    draw: "_Draw",
+    draw: Draw,
     settings: PretrainingSettings,
     training: TrainingSettings,
     report: Callable[[int, float], None],
@@ -160,50 +149,3 @@ def _judge(tower: ItemTower, heads: nn.ModuleDict, batch: Batch) -> dict[str, Ou
     tower.eval()
     seen = contrast.views(tower, batch)
     return {name: objective(seen) for name, objective in heads.items()}
-
-
-class _Draw:
-    """Draws batches of learned items, and the one of held-out items, by a generator of its own."""
-
-    def __init__(
-        self, material: Material, settings: PretrainingSettings, device: torch.device
-    ) -> None:
-        self.device = device
-        self._items = material.items.to(device)
-        self._random = torch.Generator().manual_seed(settings.seed)
-        count = len(material.items)
-        order = torch.randperm(count, generator=self._random)
-        held = torch.zeros(count, dtype=torch.bool)
-        held[order[: max(2, round(count * settings.held_out))]] = True
-        self._held, self._learned = order[held[order]], order[~held[order]]
-        self._size = settings.batch
-        outside = held[material.first] | held[material.second]
-        pairs = torch.stack([material.first, material.second])
-        self._pairs, self._held_pairs = pairs[:, ~outside], pairs[:, outside]
-        counts = torch.bincount(pairs.flatten(), minlength=count).clamp(min=1).double()
-        self._log_q = (counts / counts.sum()).log().float()
-
-    def batch(self) -> Batch:
-        """Items and pairs at random, among those that are learned from."""
-        size = min(self._size, len(self._learned))
-        rows = self._learned[torch.randperm(len(self._learned), generator=self._random)[:size]]
-        return self._of(rows, self._some(self._pairs))
-
-    def held_out(self) -> Batch:
-        """At most as many held-out items and pairs as a batch has."""
-        return self._of(self._held[: self._size], self._some(self._held_pairs))
-
-    def _some(self, pairs: Tensor) -> Tensor:
-        if not pairs.shape[1]:
-            return pairs
-        size = min(self._size, pairs.shape[1])
-        return pairs[:, torch.randint(pairs.shape[1], (size,), generator=self._random)]
-
-    def _of(self, rows: Tensor, pairs: Tensor) -> Batch:
-        first, second = pairs
-        alike = (first == first.unsqueeze(1)) | (second == second.unsqueeze(1))
-        items = self._items
-        return Batch(
-            items.gather(rows), items.gather(first), items.gather(second), alike.to(self.device),
-            torch.stack([self._log_q[second], self._log_q[first]]).to(self.device),
-        )  # fmt: skip

@@ -11,8 +11,10 @@ from PIL import Image
 
 from recsys.errors import Fault
 from recsys.features import encoders, tfidf
+from recsys.features.arranged import RotatedPhotos, SingleFrames
 from recsys.features.encoders import Encoder, Modality
-from recsys.features.media import MediaFault
+from recsys.features.image import ImageStatistics
+from recsys.features.media import MediaFault, MediaLimits
 from recsys.features.settings import (
     AudioSettings,
     FeatureSettings,
@@ -60,6 +62,14 @@ def word_vectors(folder: Path) -> Encoder | None:
     return word_vectors_of(folder / "words.txt")
 
 
+def rotated(_: Path) -> Encoder:
+    return RotatedPhotos(ImageStatistics(16, MediaLimits()), MediaLimits())
+
+
+def single(_: Path) -> Encoder:
+    return SingleFrames(ImageStatistics(16, MediaLimits()), 3, 32, MediaLimits())
+
+
 MADE: dict[str, Callable[[Path], Encoder | None]] = {
     "hashed": of("text"),
     "tfidf": fitted,
@@ -71,6 +81,8 @@ MADE: dict[str, Callable[[Path], Encoder | None]] = {
     "timm": of("image", image=RANDOM),
     "clip image": transformer("image", "clip", "clip"),
     "siglip image": transformer("image", "clip", "siglip"),
+    "rotations": rotated,
+    "single frames": single,
     "motion": of("video"),
     "frames": of("video", image=RANDOM, video=VideoSettings(encoder="frames", frames=4, side=64)),
     "videomae": transformer("video", "transformers", "videomae"),
@@ -99,11 +111,11 @@ def sources(modality: str, folder: Path) -> list[Any]:
     match modality:
         case "text":
             return ["a red shirt", "шелковый шарф 🧣", "a long blue coat for cold rainy days"]
-        case "image":
+        case "image" | "rotations":
             for number in range(3):
                 Image.new("RGB", (40, 30), (80 * number, 100, 50)).save(folder / f"{number}.png")
             return [folder / f"{number}.png" for number in range(3)]
-        case "video":
+        case "video" | "frames":
             for number in range(3):
                 (folder / f"{number}.mp4").write_bytes(clip(frames=8 + 8 * number))
             return [folder / f"{number}.mp4" for number in range(3)]
@@ -360,3 +372,31 @@ def word_vectors_of(path: Path) -> Encoder:
     encoder = encoders.build("text", FeatureSettings(text=text))
     assert encoder is not None
     return encoder
+
+
+def test_the_four_turns_of_a_photo_stand_side_by_side(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("clip", "statistics"):
+        if name == "clip":
+            inner = transformer("image", "clip", "clip")(tmp_path)
+        else:
+            inner = ImageStatistics(16, MediaLimits())
+        encoder = RotatedPhotos(inner, MediaLimits())  # type: ignore[arg-type]
+        photo = Image.fromarray(random.integers(0, 255, (24, 24, 3), dtype=np.uint8))
+        alone = []
+        for turn in range(4):
+            photo.rotate(90 * turn).save(tmp_path / f"{turn}.png")
+            assert inner is not None
+            alone.append(inner.encode([inner.load(tmp_path / f"{turn}.png")]))
+        told = encoder.encode([encoder.load(tmp_path / "0.png")])
+        np.testing.assert_allclose(told, np.concatenate(alone, axis=1), rtol=1e-3, atol=1e-4)
+
+
+def test_single_frames_stand_in_their_order(tmp_path: Path) -> None:
+    from test_clips import clip
+
+    (tmp_path / "clip.mp4").write_bytes(clip(frames=30))  # its frames get brighter and brighter
+    encoder = single(tmp_path)
+    vectors = encoder.encode([encoder.load(tmp_path / "clip.mp4")]).reshape(3, -1)
+    brightness = vectors[:, :48].mean(axis=1)
+    assert brightness[0] < brightness[1] < brightness[2]

@@ -91,7 +91,9 @@ def test_a_dry_run_publishes_nothing(settings: list[str]) -> None:
      ["similar", "i00001", "--by", "co-consumption", "--view", "collaborative"],
      ["search", "--text", "a lighthouse"], ["annotate", "annotate.least_items=5"],
      ["ask", "which brand is it?", "--item", "i00001"],
-     ["pretrain", "pretrain.steps=3", "pretrain.batch=32"], ["train", "train.epochs=1"]],
+     ["pretrain", "pretrain.steps=3", "pretrain.batch=32", "pretrain.sample=20",
+      "pretrain.objectives.rotation=1", "pretrain.objectives.order=1"],
+     ["train", "train.epochs=1"]],
     ids=lambda command: "-".join(command[:2]),
 )  # fmt: skip
 def test_commands_end_well_and_speak_json(

@@ -1,5 +1,6 @@
 """Self-supervised objectives: InfoNCE as torch has it, and that planted ties are learned."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -13,8 +14,9 @@ from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import ModelSettings, TwoTower
 from recsys.training import contrast, objectives, pretraining
 from recsys.training.contrast import InfoNce
+from recsys.training.material import Arranged, Material
 from recsys.training.objectives import ObjectiveWeights
-from recsys.training.pretraining import Material, PretrainingSettings
+from recsys.training.pretraining import PretrainingSettings
 from recsys.training.settings import TrainingSettings
 
 NAMES = ("text", "image")
@@ -110,6 +112,48 @@ def test_planted_ties_are_learned_by_every_objective() -> None:
         assert math.isfinite(figure.loss)
         least = 0.65 if figure.name == "match" else 4 * figure.chance
         assert figure.after > least, figure
+
+
+def arranged(count: int = 300) -> Material:
+    """Photos carry a mark that moves with the turn; clips move along a line through all widths."""
+    of, random = material(count), torch.Generator().manual_seed(1)
+    look = torch.randn(count, 1, 7, generator=random)
+    turned = look + 3 * torch.eye(4, 7) + 0.1 * torch.randn(count, 4, 7, generator=random)
+    course = 0.5 * torch.arange(6.0).view(1, 6, 1) * torch.randn(count, 1, 7, generator=random)
+    rows = torch.arange(count)
+    frames = look + course + 0.1 * torch.randn(count, 6, 7, generator=random)
+    return dataclasses.replace(of, turned=Arranged(rows, turned), frames=Arranged(rows, frames))
+
+
+def test_turns_and_the_order_of_frames_are_learned() -> None:
+    of = arranged()
+    weights = dict.fromkeys(ObjectiveWeights.model_fields, 0.0) | {"rotation": 1, "order": 1}
+    chosen = PretrainingSettings(
+        steps=150, batch=64, held_out=0.2, learning_rate=5e-3,
+        objectives=ObjectiveWeights.model_validate(weights),
+    )  # fmt: skip
+    told, _ = pretraining.fit(
+        model(of).item_tower, 16, of, chosen, TrainingSettings(), lambda *_: None
+    )
+    rotation, order = told
+    assert (rotation.name, rotation.chance, rotation.answers) == ("rotation", 0.25, 4 * 60)
+    assert (order.name, order.answers) == ("order", 60)
+    assert order.chance == pytest.approx(1 / 3)
+    assert min(rotation.after, order.after) > 0.8
+    assert rotation.before < 0.6
+
+
+def test_without_photos_and_clips_nothing_is_asked_about_them() -> None:
+    of = material()
+    chosen = PretrainingSettings(
+        steps=2, batch=32, objectives=ObjectiveWeights(rotation=1, order=1)
+    )
+    told, _ = pretraining.fit(
+        model(of).item_tower, 16, of, chosen, TrainingSettings(), lambda *_: None
+    )
+    assert {one.name: one.answers for one in told if one.name in {"rotation", "order"}} == {
+        "rotation": 0, "order": 0,
+    }  # fmt: skip
 
 
 def test_the_same_settings_give_the_same_weights() -> None:
