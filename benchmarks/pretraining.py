@@ -44,11 +44,12 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- |")
     untrained = two_tower.build(settings.model, features, settings.event_names, 0).eval()
     across("untrained", untrained, features)
-    model, figures, _ = pretrain.fit(settings, found)
+    made = pretrain.fit(settings, found)
+    model = made.towers
     across("pretrained", model, features)
     print("\n| objective | right before | right after | chance | answers |")
     print("| --- | --- | --- | --- | --- |")
-    for one in figures:
+    for one in made.figures:
         print(f"| {one.name} | {one.before:.3f} | {one.after:.3f} | {one.chance:.3f} "
               f"| {one.answers} |")  # fmt: skip
     if not chosen.towers:

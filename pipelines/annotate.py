@@ -45,7 +45,7 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
         items, table = _clustered(space)
     twins = _duplicates(space)
     frames = {"labels": pl.concat(labels), "items": items, "clusters": table, "duplicates": twins}
-    name = f"annotations-{fingerprint(settings.annotate)[:8]}-{space.model.content[:8]}"
+    name = f"annotations-{fingerprint(settings.annotate)[:8]}-{space.content[:8]}"
     with artefacts.publishing(settings.root / ROOT, name, KIND) as staged:
         for title, frame in frames.items():
             frame.write_parquet(staged.folder / f"{title}.parquet")
@@ -148,7 +148,7 @@ def _inputs(space: Space) -> dict[str, tuple[Vectors, Mask]]:
         if name != "attributes"
     }
     shown = spaces.only(features, tuple(made))
-    fused = vectors.of_items(space.model.towers, shown)
+    fused = vectors.of_items(space.towers, shown)
     return made | {"fused": (fused, shown.present.any(dim=1).numpy())}
 
 

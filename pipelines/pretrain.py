@@ -1,6 +1,6 @@
 """`recsys pretrain`: an item tower that learned from the catalogue, for training and search."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from pipelines import arranged, encode, inputs
+from pipelines import arranged, encode, inputs, trained
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
@@ -30,6 +30,38 @@ KIND, ROOT = "pretrained", "pretrained"
 EVERY = 200  # steps between two lines of progress
 
 
+@dataclass(frozen=True)
+class Pretrained:
+    """What pretraining made.
+
+    Attributes:
+        towers: of which the item tower is pretrained.
+        content: identifies them.
+        attributes: state of the attribute encoder.
+    """
+
+    towers: TwoTower
+    content: str
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a pretraining gave.
+
+    Attributes:
+        towers: of which the item tower is pretrained.
+        attributes: state of the attribute encoder.
+        figures: how each objective did.
+        heads: the objectives.
+    """
+
+    towers: TwoTower
+    attributes: dict[str, Any]
+    figures: list[Judged]
+    heads: dict[str, torch.nn.Module]
+
+
 def run(settings: Settings, run: Run) -> dict[str, Any]:
     """Encodes what is missing, pretrains on the items that training knows, publishes.
 
@@ -40,8 +72,9 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
     with run.timed("encode"):
         encode.fill(settings, found)
     with run.timed("pretrain"):
-        model, figures, heads = fit(settings, found)
-    folder = _publish(settings, found, model, figures, heads)
+        made = fit(settings, found)
+    figures = made.figures
+    folder = _publish(settings, found, made)
     run.facts["objectives"] = [asdict(figure) for figure in figures]
     lines = [
         f"{figure.name:10} {figure.before:8.3f} {figure.after:8.3f} {figure.chance:8.3f} "
@@ -57,16 +90,11 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
     }
 
 
-def fit(
-    settings: Settings, found: Inputs
-) -> tuple[TwoTower, list[Judged], dict[str, torch.nn.Module]]:
+def fit(settings: Settings, found: Inputs) -> Fitted:
     """A model whose item tower is pretrained; its other weights are as drawn.
 
     It learns from the content of the items that the training part knows, and from what was taken
     together there; the windows that validate and test remain unseen.
-
-    Returns:
-        the model, each objective's figures, the objectives.
     """
     split = found.split(settings)
     learned = found.histories(settings, split.frame.filter(split.frame["part"] == TRAIN))
@@ -95,7 +123,7 @@ def fit(
     figures, heads = pretraining.fit(
         model.item_tower, settings.model.width, material, settings.pretrain, settings.train, report
     )
-    return model.eval(), figures, heads
+    return Fitted(model.eval(), attributes, figures, heads)
 
 
 def _photos_of(items: ItemFeatures) -> torch.Tensor:
@@ -105,14 +133,20 @@ def _photos_of(items: ItemFeatures) -> torch.Tensor:
     return items.mean("image")[items.present[:, items.names.index("image")]]
 
 
-def load(settings: Settings) -> TwoTower:
+def read(settings: Settings) -> Pretrained:
     """The live pretrained model.
 
     Raises:
         InputFault: there is none, or it is damaged.
     """
-    folder, _ = artefacts.current(settings.root / ROOT, KIND)
-    return saved.read(folder).model
+    folder, manifest = artefacts.current(settings.root / ROOT, KIND)
+    attributes = trained.read_json(folder / "attributes.json")
+    return Pretrained(saved.read(folder).model, manifest["content"], attributes)
+
+
+def load(settings: Settings) -> TwoTower:
+    """The towers of the live pretrained model; faults as by `read`."""
+    return read(settings).towers
 
 
 def live(settings: Settings) -> str:
@@ -141,27 +175,22 @@ def warm(settings: Settings, model: TwoTower) -> None:
     model.item_tower.load_state_dict(kept, strict=False)
 
 
-def _publish(
-    settings: Settings,
-    found: Inputs,
-    model: TwoTower,
-    figures: list[Judged],
-    heads: dict[str, torch.nn.Module],
-) -> Path:
+def _publish(settings: Settings, found: Inputs, made: Fitted) -> Path:
     root = settings.root / ROOT
     parents = {"catalogue": found.catalogue.name, "interactions": found.interactions.name}
     name = f"pretrained-{fingerprint(settings.pretrain)[:6]}-{fingerprint(settings.model)[:6]}"
     name += f"-{found.interactions.name[-8:]}"
     with artefacts.publishing(root, name, KIND, parents=parents) as staged:
-        saved.write(model, staged.folder, ())
+        saved.write(made.towers, staged.folder, ())
+        durable.write_json(staged.folder / "attributes.json", made.attributes)
         save_file(
             {
                 f"{objective}.{weight}": value.contiguous()
-                for objective, head in heads.items()
+                for objective, head in made.heads.items()
                 for weight, value in head.state_dict().items()
             },
             staged.folder / "objectives.safetensors",
         )
-        told = {"objectives": [asdict(figure) for figure in figures]}
+        told = {"objectives": [asdict(figure) for figure in made.figures]}
         durable.write_json(staged.folder / "pretraining.json", told)
     return root / name

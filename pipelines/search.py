@@ -12,7 +12,7 @@ import torch
 from pipelines import sources
 from pipelines import space as spaces
 from pipelines.settings import Settings
-from pipelines.space import Space, View
+from pipelines.space import Source, Space, View
 from recsys.data import media_paths
 from recsys.errors import InputFault, UsageFault
 from recsys.features.encoders import MODALITIES
@@ -44,14 +44,22 @@ class Query:
 
 @dataclass(frozen=True)
 class Likeness:
-    """What makes items similar: the measure, and what vectors are made from."""
+    """What makes items similar: the measure, what vectors are made from, and by which model."""
 
     measure: Measure = "cosine"
     view: View = "both"
+    source: Source = "live"
+
+
+ANY = Likeness()
 
 
 def run(
-    settings: Settings, query: Query, k: int, filters: Filters = EVERYTHING, view: View = "both"
+    settings: Settings,
+    query: Query,
+    k: int,
+    filters: Filters = EVERYTHING,
+    likeness: Likeness = ANY,
 ) -> dict[str, Any]:
     """Opens the item space and searches once.
 
@@ -60,9 +68,9 @@ def run(
         InputFault: a file that cannot be read as what it should be; no model yet.
     """
     _require_something(query)
-    space = spaces.open_space(settings, view)
+    space = spaces.open_space(settings, likeness.view, likeness.measure, likeness.source)
     found = search(space, query, k, filters)
-    weights = spaces.weights_of(space.model, query_features(space, query))[0]
+    weights = spaces.weights_of(space.towers, query_features(space, query))[0]
     head = [f"query: {spaces.weighed(weights)}"] if weights else []
     return {
         "text": "\n".join([*head, *map(line, found)]) if found else "nothing passes the filters",
@@ -88,7 +96,7 @@ def search(
     Raises:
         UsageFault, InputFault: as by `run`.
     """
-    asked = vectors.of_items(space.model.towers, query_features(space, query))
+    asked = vectors.of_items(space.towers, query_features(space, query))
     rows, scores = space.items.nearest(asked, k, space.allowed(filters))
     return space.told(rows[0], scores[0])
 
@@ -96,13 +104,13 @@ def search(
 def similar(
     settings: Settings, item: str, likeness: Likeness, k: int, filters: Filters = EVERYTHING
 ) -> dict[str, Any]:
-    """The k items nearest to an item, itself left out, computed with the live model.
+    """The k items nearest to an item, itself left out, by the model of choice.
 
     Raises:
         InputFault: no such item, or it has nothing that the view reads; no model yet.
         UsageFault: a filter that cannot be.
     """
-    space = spaces.open_space(settings, likeness.view, likeness.measure)
+    space = spaces.open_space(settings, likeness.view, likeness.measure, likeness.source)
     row = space.row(item)
     if not bool(space.features.present[row].any()):
         raise InputFault(
@@ -116,6 +124,7 @@ def similar(
         "item": item,
         "by": likeness.measure,
         "view": likeness.view,
+        "model": likeness.source,
         "similar": found,
     }
 

@@ -1,4 +1,4 @@
-"""Opens the item space of the live model; `search`, `similar` and the explorer ask it.
+"""Opens the item space of a model; `search`, `similar` and the explorer ask it.
 
 space = open_space(settings)
 rows, scores = space.items.similar(space.row("b42"), k=10)
@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipelines import encode, inputs, look, train
+from pipelines import encode, inputs, look, pretrain, train
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
-from pipelines.trained import Model
 from recsys.models.item_features import ItemFeatures
+from recsys.models.two_tower import TwoTower
 from recsys.serving import co_consumption, item_space, vectors
 from recsys.serving.item_space import Filters, ItemSpace, Measure
 
@@ -23,6 +23,7 @@ Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Vectors = npt.NDArray[np.float32]
 View = Literal["content", "collaborative", "both"]
+Source = Literal["live", "pretrained"]
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,17 @@ class Space:
     """Catalogue, model and item vectors, put together once and asked many times.
 
     Attributes:
-        settings, found, model: what it was opened with.
+        settings, found: what it was opened with.
+        towers: whose item tower made the vectors.
+        content: identifies that model.
         features: of all items, as the view shows them.
         items: the vectors and their index.
     """
 
     settings: Settings
     found: Inputs
-    model: Model
+    towers: TwoTower
+    content: str
     features: ItemFeatures
     items: ItemSpace
 
@@ -72,7 +76,7 @@ class Space:
         rows, scores = rows[rows >= 0], scores[rows >= 0]
         columns = ("item_id", "title", "category", "price", "available")
         known = self.found.items[rows].select(columns).iter_rows(named=True)
-        weights = weights_of(self.model, self.features.gather(torch.from_numpy(rows)))
+        weights = weights_of(self.towers, self.features.gather(torch.from_numpy(rows)))
         return [
             {"rank": rank, "score": float(score), **item, "weights": weight}
             for rank, (score, item, weight) in enumerate(
@@ -81,21 +85,32 @@ class Space:
         ]
 
 
-def open_space(settings: Settings, view: View = "both", measure: Measure = "cosine") -> Space:
-    """The item space of the live model over the catalogue as it is now.
+def open_space(
+    settings: Settings, view: View = "both", measure: Measure = "cosine", source: Source = "live"
+) -> Space:
+    """The item space of a model over the catalogue as it is now.
 
     Args:
         settings: all of them; `lists.index` says which index.
         view: what item vectors are made from: content, the id (what people did), or both.
         measure: what near means.
+        source: the live model, or the pretrained one, which knows content only.
 
     Raises:
         InputFault: there is no model or catalogue yet, or one is damaged.
     """
-    found, model = inputs.load(settings), train.load(settings)
-    features = encode.item_features(settings, found, model.trained, model.attributes)
+    found = inputs.load(settings)
+    if source == "live":
+        model = train.load(settings)
+        towers, content, trained, attributes = (
+            model.towers, model.content, model.trained, model.attributes,
+        )  # fmt: skip
+    else:
+        known = pretrain.read(settings)
+        towers, content, trained, attributes = known.towers, known.content, (), known.attributes
+    features = encode.item_features(settings, found, trained, attributes)
     features = seen_as(features, view)
-    every = vectors.of_items(model.towers, features)
+    every = vectors.of_items(towers, features)
     rows = np.flatnonzero(features.present.any(dim=1).numpy())
     item_space.require_some(rows, f"none has what the view {view} reads")
     metric = None
@@ -104,7 +119,7 @@ def open_space(settings: Settings, view: View = "both", measure: Measure = "cosi
         metric = co_consumption.fit(every, *taken)
     checksum = found.vocabulary.checksum
     items = item_space.build(every, rows, checksum, settings.lists.index, measure, metric)
-    return Space(settings, found, model, features, items)
+    return Space(settings, found, towers, content, features, items)
 
 
 def seen_as(features: ItemFeatures, view: View) -> ItemFeatures:
@@ -127,9 +142,9 @@ def only(features: ItemFeatures, names: tuple[str, ...]) -> ItemFeatures:
 
 
 @torch.inference_mode()
-def weights_of(model: Model, features: ItemFeatures) -> list[dict[str, float] | None]:
+def weights_of(towers: TwoTower, features: ItemFeatures) -> list[dict[str, float] | None]:
     """How much each modality counts in each item's vector, absent ones left out; sums to 1."""
-    weights = model.towers.item_tower.modality_weights(features)
+    weights = towers.item_tower.modality_weights(features)
     if weights is None:
         return [None] * len(features)
     names = (*features.names, "id")

@@ -56,8 +56,8 @@ def read(folder: Path) -> Model:
         weights.model,
         weights.item_ids.ids,
         reranking.read(folder),
-        _json(folder / "attributes.json"),
-        _json(folder / COURSE),
+        read_json(folder / "attributes.json"),
+        read_json(folder / COURSE),
         manifest["parents"],
     )
 
@@ -65,16 +65,21 @@ def read(folder: Path) -> Model:
 def course(folder: Path) -> dict[str, Any]:
     """How a training went, from a folder that need not be whole; empty where that is not told."""
     try:
-        return _json(folder / COURSE)
+        return read_json(folder / COURSE)
     except InputFault:
         return {}
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a model's folder.
+
+    Raises:
+        InputFault: it is missing or damaged.
+    """
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputFault(
-            f"the model folder is incomplete: {error}", where=str(path.parent), fix="train again"
+            f"the model folder is incomplete: {error}", where=str(path.parent), fix="make it again"
         ) from None
     return found

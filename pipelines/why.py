@@ -38,7 +38,7 @@ def of_list(made: Night, history: Histories, items: list[str]) -> list[Why]:
     known = [item for item in items if item in ids]
     rows = ids.rows(known)
     drawn = reasons.drawn(made.recommender, made.features, history, rows)
-    weights = space.weights_of(made.model, made.features.gather(torch.from_numpy(rows)))
+    weights = space.weights_of(made.model.towers, made.features.gather(torch.from_numpy(rows)))
     told = {
         item: Why(
             drawn_by=[

@@ -24,6 +24,12 @@ View = Annotated[
 ]
 
 
+Which = Annotated[
+    Literal["live", "pretrained"],
+    typer.Option("--model", help="Whose space: pretrained is made from content alone."),
+]
+
+
 @app.command(
     epilog='Example: `recsys search --text "red mug" --image photo.jpg --max-price 20 '
     "--config configs/sample.toml`"
@@ -41,15 +47,18 @@ def search(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
     unavailable: Unavailable = False,
     k: Count = 10,
     view: View = "both",
+    model: Which = "live",
     as_json: shared.Json = False,
 ) -> None:
-    """Finds items by a text, a picture, a clip, or several together, in the live model's space."""
+    """Finds items by a text, a picture, a clip, a sound, or several together, in one space."""
     from pipelines import search as stage
 
     chosen = shared.settings(config, overrides)
     query = stage.Query(text, image, video, audio)
     filters = _filters(category, min_price, max_price, unavailable)
-    shared.show(as_json, stage.run(chosen, query, k, filters, view))
+    shared.show(
+        as_json, stage.run(chosen, query, k, filters, stage.Likeness("cosine", view, model))
+    )
 
 
 @app.command(epilog="Example: `recsys similar b42 --by euclidean --config configs/sample.toml`")
@@ -72,6 +81,7 @@ def similar(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
     k: Annotated[
         int | None, typer.Option("--k", "-k", min=1, max=10_000, help="Compute anew, so many.")
     ] = None,
+    model: Which = "live",
     as_json: shared.Json = False,
 ) -> None:
     """Shows the nearest items to an item: those of the live release, or by a measure of choice."""
@@ -80,10 +90,11 @@ def similar(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
 
     chosen = shared.settings(config, overrides)
     filters = _filters(category, min_price, max_price, unavailable)
-    if by is None and view is None and k is None and filters == stage.EVERYTHING:
+    anew = by is not None or view is not None or k is not None or model != "live"
+    if not anew and filters == stage.EVERYTHING:
         shared.show(as_json, look.similar(chosen, item))
         return
-    likeness = stage.Likeness(by or "cosine", view or "both")
+    likeness = stage.Likeness(by or "cosine", view or "both", model)
     shared.show(as_json, stage.similar(chosen, item, likeness, k or 10, filters))
 
 

@@ -83,7 +83,7 @@ class Live:
         """How much each modality counts in an item's vector; empty where the fusion has none."""
         made = self.night
         chosen = made.features.gather(torch.from_numpy(made.found.vocabulary.rows([item])))
-        return space.weights_of(made.model, chosen)[0] or {}
+        return space.weights_of(made.model.towers, chosen)[0] or {}
 
     def search(self, query: Query, k: int) -> list[dict[str, Any]]:
         """The k items nearest to a query, as `search.search`."""
@@ -110,7 +110,8 @@ def _space(shelf: Shelf, made: Night) -> Space:
     rows = np.flatnonzero(made.features.present.any(dim=1).numpy())
     settings = shelf.settings
     items = item_space.build(every, rows, vocabulary.checksum, settings.lists.index)
-    return Space(settings, made.found, made.model, made.features, items)
+    model = made.model
+    return Space(settings, made.found, model.towers, model.content, made.features, items)
 
 
 def blended(recommender: Recommender, blend: Blend) -> Recommender:

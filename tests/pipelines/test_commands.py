@@ -141,6 +141,21 @@ def test_search_finds_what_passes_by_text_photo_and_both(
             assert sum(row["weights"].values()) == pytest.approx(1)
 
 
+def test_the_pretrained_space_is_searched_and_knows_no_ids(
+    settings: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.invoke(["pretrain", "pretrain.steps=2", "pretrain.batch=32", *settings]) == 0
+    capsys.readouterr()
+    for command, key in (
+        (["search", "--text", "anchor"], "items"),
+        (["similar", "i00001"], "similar"),
+    ):
+        assert cli.invoke([*command, "--model", "pretrained", "--json", *settings]) == 0
+        rows = json.loads(capsys.readouterr().out)[key]
+        assert len(rows) == 10
+        assert all("id" not in row["weights"] for row in rows)
+
+
 def test_training_begins_where_pretraining_ended(settings: list[str], tmp_path: Path) -> None:
     warm = [f"work={tmp_path}/work", *settings[1:], "pretrain.warm_start=true", "train.epochs=1"]
     assert cli.invoke(["ingest", *warm]) == 0
