@@ -11,6 +11,7 @@ import statistics
 import sys
 import threading
 import time
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -70,6 +71,7 @@ def ready(held: Shelf) -> Live:
     )  # fmt: skip
     it = Live.__new__(Live)
     it._shelf, it._night, it.fault = held, night, ""
+    it._asked = lru_cache(live.REMEMBERED)(it._ask)
     it._space = live._space(held, cast(Any, night))
     return it
 
@@ -101,7 +103,8 @@ def main() -> None:
     print(f"first view: {seconds('/'):.3f} s")
     for name, paths in {
         "user": [f"/user?id={user}" for user in users],
-        "blend": [f"/user/list?id={user}&popularity=0.5&diversity=0.3" for user in users],
+        "blend, first": [f"/user/list?id={user}&popularity=0.5&diversity=0.3" for user in users],
+        "blend": [f"/user/list?id={user}&popularity=0.7&diversity=0.2" for user in users],
         "item": [f"/item?id={item}" for item in items],
         "picture": [f"/picture?id={item}" for item in items],
         "find": [f"/find?q=lamp%20{number}" for number in range(VISITS)],

@@ -8,6 +8,7 @@ from pipelines import space
 from pipelines.night import Night
 from recsys.data.histories import Histories
 from recsys.serving import reasons
+from recsys.serving.reasons import LeftOut
 
 
 class Why(TypedDict):
@@ -26,18 +27,22 @@ class Why(TypedDict):
     weights: dict[str, float] | None
 
 
-def of_list(made: Night, history: Histories, items: list[str]) -> list[Why]:
+def of_list(
+    made: Night, history: Histories, items: list[str], without: LeftOut | None = None
+) -> list[Why]:
     """One `Why` for each of `items`; empty for those that the catalogue no longer knows.
 
     Args:
         made: what the list was made from.
         history: of its user, with at least one event.
         items: ids, of the list or not.
+        without: of that history, where it is known already.
     """
     ids = made.found.vocabulary
     known = [item for item in items if item in ids]
     rows = ids.rows(known)
-    drawn = reasons.drawn(made.recommender, made.features, history, rows)
+    without = without or reasons.left_out(made.recommender, history)
+    drawn = reasons.drawn(made.recommender, made.features, without, rows)
     weights = space.weights_of(made.model.towers, made.features.gather(torch.from_numpy(rows)))
     told = {
         item: Why(

@@ -10,7 +10,7 @@ import fastapi
 import jinja2
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from pipelines import evaluate, train
@@ -24,6 +24,7 @@ from recsys.serving import report, report_figures
 
 MOST_BYTES = 20 << 20  # of a photo that is searched with
 HERE = Path(__file__).parent
+NOTHING = HERE / "static" / "nothing.svg"  # for a picture that is not there, or not readable
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
 Weight = Annotated[float, fastapi.Query(ge=0, le=3)]
 Share = Annotated[float | None, fastapi.Query(ge=0, le=1)]
@@ -157,8 +158,8 @@ def _add_media(app: FastAPI, shelf: Shelf) -> None:
             make, media = pictures.clip, "image/webp"
         wanted = min(pictures.SIDES, key=lambda known: abs(known - side))
         content = make(folder, path, wanted, limits) if path else b""
-        if not content:
-            return PlainTextResponse("no picture", status_code=404)
+        if not content:  # a browser shows what comes with the 404, not its sign of a broken picture
+            return Response(NOTHING.read_bytes(), 404, media_type="image/svg+xml")
         return Response(content, media_type=media, headers={
             "Cache-Control": "private, max-age=86400",
         })  # fmt: skip

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,12 @@ from pipelines.why import Why
 from recsys import tracking
 from recsys.data.histories import Histories
 from recsys.errors import Fault
-from recsys.serving import item_space, release
+from recsys.serving import item_space, reasons, release
+from recsys.serving.candidates import Candidates
+from recsys.serving.reasons import LeftOut
 from recsys.serving.recommend import Recommender
+
+REMEMBERED = 64  # users
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,25 @@ class Blend:
         return self == Blend()
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What no slider changes of one user; each part is made when it is first needed."""
+
+    recommender: Recommender
+    history: Histories
+    k: int
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """The best items before the reranker."""
+        return self.recommender.candidates(self.history, self.k)
+
+    @cached_property
+    def without(self) -> LeftOut:
+        """Vectors of the history without each of its items."""
+        return reasons.left_out(self.recommender, self.history)
+
+
 class Live:
     """The model that made the lists, brought up to their moment as the night did it.
 
@@ -48,6 +72,7 @@ class Live:
         self._night: Night | None = None
         self._space: Space | None = None
         self.fault = ""
+        self._asked = lru_cache(REMEMBERED)(self._ask)
         self._thread = threading.Thread(target=self._prepare, daemon=True, name="model")
         self._thread.start()
 
@@ -69,15 +94,15 @@ class Live:
 
     def lists(self, user: str, blend: Blend) -> pl.DataFrame:
         """The list of a user with history, as the night would make it with another blend."""
-        made, settings = self.night, self._shelf.settings
-        history = self._history(user)
+        made, asked = self.night, self._asked(user)
         recommender = blended(made.recommender, blend)
-        ranked = recommender.lists(history, settings.nightly.k)
+        ranked = recommender.listed(asked.candidates, asked.history, asked.k)
         return release.list_frame((user,), ranked, recommender.names, made.found.vocabulary.ids)
 
     def why(self, user: str, items: list[str]) -> list[Why]:
         """Why these items stand in the user's list."""
-        return why.of_list(self.night, self._history(user), items)
+        asked = self._asked(user)
+        return why.of_list(self.night, asked.history, items, asked.without)
 
     def modality_weights(self, item: str) -> dict[str, float]:
         """How much each modality counts in an item's vector; empty where the fusion has none."""
@@ -90,9 +115,10 @@ class Live:
         assert self._space is not None
         return search.search(self._space, query, k)
 
-    def _history(self, user: str) -> Histories:
+    def _ask(self, user: str) -> Asked:
         shelf = self._shelf
-        return shelf.found.histories(shelf.settings, shelf.past[user])
+        history = shelf.found.histories(shelf.settings, shelf.past[user])
+        return Asked(self.night.recommender, history, shelf.settings.nightly.k)
 
     def _prepare(self) -> None:
         shelf = self._shelf

@@ -200,6 +200,8 @@ def _ranks(ranks: Any) -> dict[str, int]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(str(one) for one in value)
     if hasattr(value, "strftime"):

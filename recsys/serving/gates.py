@@ -19,6 +19,7 @@ from recsys.serving.gate_table import TABLE, Of, Rule, Since, Worse
 from recsys.settings import Section
 
 Verdict = Literal["pass", "warn", "fail", "skipped", "off"]
+WHOLE = 10_000  # from here on numbers are shown without a fraction
 Limit = FiniteFloat | Literal["never"] | None
 
 
@@ -98,11 +99,16 @@ class Gate:
 
     def told(self) -> str:
         """One line: which gate, what was found, what is allowed and by how much it is missed."""
-        found = "not a number" if self.measured is None else f"{self.measured:,.6g}"
+        found = "not a number" if self.measured is None else _amount(self.measured)
         if self.baseline is not None:
-            found += f" (before: {self.baseline:,.6g})"
-        beyond = f", missed by {self.beyond:,.4g}" if self.beyond else ""
+            found += f" (before: {_amount(self.baseline)})"
+        beyond = f", missed by {_amount(self.beyond)}" if self.beyond else ""
         return f"{self.name}: {found}; {self.limit}{beyond}"
+
+
+def _amount(value: float) -> str:
+    """Never 2.1e+04: that is 21,450 events."""
+    return f"{value:,.0f}" if abs(value) >= WHOLE else f"{value:,.4g}"
 
 
 def judge(settings: GateSettings, measures: Mapping[str, float], before: Baseline) -> list[Gate]:

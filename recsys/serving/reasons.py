@@ -52,22 +52,42 @@ class Drawn:
         return {name: float(value) for name, value in worth if np.isfinite(value)}
 
 
-def drawn(
-    recommender: Recommender, features: ItemFeatures, history: Histories, rows: Rows
-) -> Drawn:
+@dataclass(frozen=True)
+class LeftOut:
+    """A user's vectors when each item of the history is left out.
+
+    Attributes:
+        items: `[H]` distinct item rows of the history, latest first.
+        users: `[H + 1, D]` of the whole history, then without each item.
+    """
+
+    items: Rows
+    users: npt.NDArray[np.float32]
+
+
+def left_out(recommender: Recommender, history: Histories) -> LeftOut:
+    """What `drawn` needs of one user, whatever the rows: the costly part.
+
+    Args:
+        recommender: that makes the lists.
+        history: of that one user, with at least one event.
+    """
+    items = _latest(history.items)
+    asked = _each_left_out(history, items)
+    model, every = recommender.model, recommender.item_vectors
+    return LeftOut(items, vectors.of_users(model, every, asked, recommender.at_seconds))
+
+
+def drawn(recommender: Recommender, features: ItemFeatures, without: LeftOut, rows: Rows) -> Drawn:
     """What drew `rows` into the list of one user.
 
     Args:
         recommender: that made the list.
         features: of all items, as the recommender's vectors were made from.
-        history: of that one user, with at least one event.
+        without: of that user, by `left_out`.
         rows: `[K]` item rows.
     """
-    items = _latest(history.items)
-    asked = _each_left_out(history, items)
-    users = vectors.of_users(
-        recommender.model, recommender.item_vectors, asked, recommender.at_seconds
-    )
+    items, users = without.items, without.users
     scale = recommender.reranker.weights[0] / recommender.model.temperature.item()
     similarities = scale * (users.astype(np.float64) @ recommender.item_vectors[rows].T)
     names = (*features.names, "id")

@@ -114,6 +114,18 @@ def test_sliders_weigh_their_own_terms(site: Site) -> None:
     assert ask(site, f"/user/list?id={user}&popularity=99")[0] == 422
 
 
+def test_sliders_only_blend_what_is_known_of_the_user(site: Site) -> None:
+    _, live, _ = site
+    user = a_user(site)
+    first = live.lists(user, Blend(popularity=0.5))
+    before = live._asked.cache_info()
+    again = live.lists(user, Blend(popularity=0.5))
+    live.why(user, again["item_id"].to_list())
+    after = live._asked.cache_info()
+    assert (after.misses, after.hits) == (before.misses, before.hits + 2)
+    assert again.equals(first)
+
+
 def test_a_model_that_is_not_there_leaves_the_release(site: Site) -> None:
     shelf, _, _ = site
     elsewhere = shelf.settings.model_copy(update={"work": "/nowhere"})
@@ -155,7 +167,9 @@ def test_pictures_are_small_and_come_from_the_catalogue_alone(site: Site) -> Non
     with Image.open(io.BytesIO(answer.read())) as picture:
         assert picture.format == "JPEG"
         assert max(picture.size) <= 480
-    assert ask(site, "/picture?id=../../etc/passwd")[0] == 404
+    status, text, headers = ask(site, "/picture?id=../../etc/passwd")
+    assert (status, headers["content-type"]) == (404, "image/svg+xml")  # shown instead of an error
+    assert "<svg" in text
     assert ask(site, "/picture?id=i00001&kind=text")[0] == 422
     for path in ("/static/../app.py", "/static/%2e%2e/app.py"):
         assert ask(site, path)[0] == 404

@@ -37,6 +37,12 @@ def recommender(made: Made) -> Recommender:
     return made(weights=(1.5, 0.2, 0.1))
 
 
+def drawn(
+    recommender: Recommender, features: ItemFeatures, past: Histories, rows: np.ndarray
+) -> reasons.Drawn:
+    return reasons.drawn(recommender, features, reasons.left_out(recommender, past), rows)
+
+
 def similarity(recommender: Recommender, items: list[int], row: int) -> float:
     """The similarity term of one row for a history: w * user . item / temperature."""
     user = vectors.of_users(
@@ -49,7 +55,7 @@ def test_an_item_of_the_history_counts_what_the_score_loses_without_it(
     recommender: Recommender,
 ) -> None:
     mine = history([3, 4, 3, 5])
-    found = reasons.drawn(recommender, text_features(), mine, np.array([0, 8]))
+    found = drawn(recommender, text_features(), mine, np.array([0, 8]))
     assert found.items.tolist() == [5, 3, 4]  # each once, the latest first
     whole = similarity(recommender, [3, 4, 3, 5], 8)
     # without item 3 the events on 4 and 5 stay, at the times that they had
@@ -64,12 +70,12 @@ def test_an_item_of_the_history_counts_what_the_score_loses_without_it(
 
 
 def test_a_history_of_one_item_loses_all(recommender: Recommender) -> None:
-    found = reasons.drawn(recommender, text_features(), history([2]), np.array([7]))
+    found = drawn(recommender, text_features(), history([2]), np.array([7]))
     assert found.by_item[0, 0] == pytest.approx(similarity(recommender, [2], 7), abs=1e-4)
 
 
 def test_a_modality_counts_what_the_score_loses_without_it(recommender: Recommender) -> None:
-    found = reasons.drawn(recommender, text_features(), history([1, 2]), np.array([6]))
+    found = drawn(recommender, text_features(), history([1, 2]), np.array([6]))
     assert found.modalities == ("text", "id")
     user = vectors.of_users(recommender.model, recommender.item_vectors, history([1, 2]), NOW)[0]
     scale = 1.5 / recommender.model.temperature.item()
@@ -81,5 +87,5 @@ def test_a_modality_counts_what_the_score_loses_without_it(recommender: Recommen
 
 def test_what_an_item_lacks_draws_nothing(recommender: Recommender) -> None:
     features = text_features(without=1)
-    found = reasons.drawn(recommender, features, history([1]), np.array([6]))
+    found = drawn(recommender, features, history([1]), np.array([6]))
     assert np.isnan(found.by_modality).all()  # no id, and nothing would be left without the text
