@@ -23,7 +23,7 @@ from pipelines import basis, encode, evaluate, inputs, trained
 from pipelines.settings import Settings
 from recsys import artefacts
 from recsys.errors import Fault
-from recsys.serving import release
+from recsys.serving import audit, release
 from recsys.settings import load
 from recsys.training import checkpoints
 
@@ -73,7 +73,7 @@ def kinds(settings: Settings) -> dict[str, tuple[Path, Callable[[Path], bool]]]:
         "checkpoint": (max(root.glob("checkpoints/step-*")), checkpoint),
         "basis": (root / "bases", of_day),
         "evaluation": (live["evaluations"], evaluation),
-        "release": (live["releases"], reads(lambda: release.verify(root / "releases"))),
+        "release": (live["releases"], reads(lambda: audit.verify(root / "releases"))),
     }
 
 

@@ -36,7 +36,7 @@ from recsys import artefacts
 from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
 from recsys.features import store
-from recsys.serving import release
+from recsys.serving import audit, release
 
 SHOP = ShopSettings(
     items=120, users=60, days=21, events=2500, photo_side=32, clip_side=24, clip_frames=8, broken=0
@@ -165,7 +165,7 @@ class Sweep:
         root = self.work / {"train": "models", "nightly": "releases"}[self.command]
         folder, manifest = artefacts.current(root, kind)
         if self.command == "nightly":
-            release.verify(root)
+            audit.verify(root)
         return (f"{folder.name}/{manifest['content']}",)
 
     def again(self) -> list[str]:

@@ -74,6 +74,11 @@ def of_day(settings: Settings, found: Inputs, model: Model, day: str, at_seconds
     return Basis(root / name, kept.get("log", log), at_seconds, after)
 
 
+def kept(basis: Basis) -> bool:
+    """Whether it is there, and whole."""
+    return bool(_facts(basis.folder))
+
+
 def load(settings: Settings, found: Inputs, model: Model, basis: Basis) -> tuple[Model, ItemTerms]:
     """The caught-up model and the terms of the items; made now where they are not there.
 

@@ -20,6 +20,7 @@ from recsys.serving.newcomers import NewcomerSettings
 from recsys.serving.recommend import Shop
 from recsys.vocabulary import Vocabulary
 
+EARLIEST_ZONE = datetime.timedelta(hours=14)  # ahead of UTC: Kiritimati
 USUAL_DAYS, LEAST_OF_A_DAY, LONGEST_GAP_DAYS = 28, 0.01, 366
 BOTH = frozenset({"user_id", "item_id"})
 Floats = npt.NDArray[np.float64]
@@ -180,6 +181,20 @@ def load(settings: Settings) -> Inputs:
         frozenset(facts["integer_ids"]) & (frozenset() if found.item_id_type == "str" else BOTH)
         | (frozenset(facts["integer_ids"]) & {"user_id"}),
     )
+
+
+def refuse_future(day: datetime.date, now: datetime.datetime) -> None:
+    """Refuses a day that has not begun in any time zone.
+
+    Raises:
+        UsageFault: with the day.
+    """
+    latest = (now + EARLIEST_ZONE).date()
+    if day > latest:
+        raise UsageFault(
+            "the day has not begun yet", value=str(day), where="--date",
+            fix=f"name a day up to {latest}, or add --allow-future",
+        )  # fmt: skip
 
 
 def moment(date: str, newest_seconds: int) -> tuple[datetime.date, int]:

@@ -14,7 +14,7 @@ from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from pipelines.trained import Model
-from recsys import artefacts
+from recsys import artefacts, durable
 from recsys.data.histories import Histories
 from recsys.errors import UsageFault
 from recsys.models.item_features import ItemFeatures
@@ -81,6 +81,8 @@ def planned(settings: Settings, run: Run, date: str) -> Plan:
         evaluate.run(settings, run, Ablation())
         table = evaluate.latest(settings, model)
     day, at_seconds = inputs.moment(date or str(found.next_day()), found.newest_seconds())
+    if date and not settings.nightly.allow_future:
+        inputs.refuse_future(day, datetime.datetime.now(datetime.UTC))
     if found.before(at_seconds).is_empty():
         raise UsageFault(
             "the day lies before the log", value=date, where="--date", fix="name a later day"
@@ -123,16 +125,25 @@ def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
 def again(settings: Settings, run: Run, found: Inputs, date: str) -> Night:
     """What the lists of a published release were made from, for looking into them.
 
+    Called without the work folder's lock; takes it where the night's basis must be made anew.
+
     Args:
         settings: all of them.
         run: a record for the timings.
         found: catalogue and log as they are now.
         date: of the release, YYYY-MM-DD.
+
+    Raises:
+        LockFault: the basis is gone, and another run may be making it.
     """
     day, at_seconds = inputs.moment(date, found.newest_seconds())
     model = train.load(settings)
     standing = basis.of_day(settings, found, model, str(day), at_seconds)
-    return prepared(settings, run, Plan(day, at_seconds, found, model, {}, standing, "", {}))
+    plan = Plan(day, at_seconds, found, model, {}, standing, "", {})
+    if not basis.kept(standing):
+        with durable.exclusive(settings.root):
+            basis.load(settings, found, model, standing)
+    return prepared(settings, run, plan)
 
 
 def index_facts(recommender: Recommender) -> dict[str, Any]:

@@ -13,7 +13,16 @@ from pipelines.settings import Settings
 from recsys import artefacts
 from recsys.errors import GateFault, InputFault
 from recsys.progress import say
-from recsys.serving import baseline, fallback, gates, night_history, release, report, report_figures
+from recsys.serving import (
+    audit,
+    baseline,
+    fallback,
+    gates,
+    night_history,
+    release,
+    report,
+    report_figures,
+)
 from recsys.serving.baseline import Baseline
 from recsys.serving.gates import Gate
 
@@ -145,7 +154,7 @@ def _published(root: Path, name: str) -> bool:
     if name not in artefacts.versions(root):
         return False
     try:
-        release.verify(root, name)
+        audit.verify(root, name)
     except InputFault as fault:
         say(f"{root / name} is made again: {fault.what}")
         return False

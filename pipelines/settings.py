@@ -43,6 +43,9 @@ class ChampionSettings(Section):
         "evaluation.ks, on a test window that neither has learned from: unless it lies below 0, "
         "only if it lies above 0, or without a comparison",
     )
+    keep: int = Field(
+        10, ge=1, description="models that are kept, beside the live one and those of releases"
+    )
 
 
 class NightlySettings(Section):
@@ -65,6 +68,9 @@ class NightlySettings(Section):
     )
     retrain_every_days: int = Field(
         0, ge=0, description="days of events after which a night trains a new model; 0 for never"
+    )
+    allow_future: bool = Field(
+        False, description="whether a night may be for a day that has not begun anywhere yet"
     )
     show_ids: bool = Field(False, description="real user ids in the report's examples")
 

@@ -7,7 +7,7 @@ from typing import Any
 from pipelines.settings import Settings
 from recsys import artefacts
 from recsys.errors import GateFault
-from recsys.serving import gates, release
+from recsys.serving import audit, gates, release
 from recsys.serving.baseline import REFILTERED
 
 
@@ -17,7 +17,7 @@ def verify(settings: Settings) -> dict[str, Any]:
     Raises:
         InputFault: it is damaged or breaks the rules of lists.
     """
-    return _said("verified", release.verify(settings.root / "releases"))
+    return _said("verified", audit.verify(settings.root / "releases"))
 
 
 def rollback(settings: Settings, to: str) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def rollback(settings: Settings, to: str) -> dict[str, Any]:
     Raises:
         InputFault: there is no such release, or it is damaged.
     """
-    return _said("live again", release.rollback(settings.root / "releases", to))
+    return _said("live again", audit.rollback(settings.root / "releases", to))
 
 
 def status(settings: Settings) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def run(settings: Settings, run: Run, resume: bool = False) -> dict[str, Any]:
             tracker.artefact(folder / "training.json")
             with run.timed("champion"):
                 verdict = _settled(settings, found, split, folder, tracker)
+            trained.prune(settings)
     run.facts["champion"] = verdict.facts()
     say(verdict.why)
     course = f"best epoch {result.best_epoch + 1} of {len(result.epochs)}, validation recall_at_"

@@ -1,6 +1,7 @@
 """A trained model as the stages use it: read from its folder, checked."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from recsys import artefacts
 from recsys.errors import InputFault
 from recsys.models import saved
 from recsys.models.two_tower import TwoTower
-from recsys.serving import reranking
+from recsys.progress import say
+from recsys.serving import release, reranking
 from recsys.serving.reranking import Reranker
 
 KIND, ROOT = "model", "models"
@@ -68,6 +70,29 @@ def course(folder: Path) -> dict[str, Any]:
         return read_json(folder / COURSE)
     except InputFault:
         return {}
+
+
+def prune(settings: Settings) -> None:
+    """Removes the oldest models beyond `champion.keep`, never the live one or a release's.
+
+    Where a release does not tell what it was made from, all are kept.
+    """
+    root, releases = settings.root / ROOT, settings.root / "releases"
+    names = artefacts.versions(root)
+    names.sort(key=lambda name: (root / name / artefacts.MANIFEST).stat().st_mtime_ns)
+    try:
+        made_from = [
+            artefacts.read(releases / name, release.KIND, check=False)["parents"].get("model", "")
+            for name in artefacts.versions(releases)
+        ]
+        live = artefacts.current(root, KIND, check=False)[0].name
+    except InputFault as fault:
+        say(f"warning: no model is removed: {fault.what}")
+        return
+    wanted = {live, *(parent.partition(" ")[0] for parent in made_from)}
+    for name in names[: -settings.champion.keep]:
+        if name not in wanted:
+            shutil.rmtree(root / name)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def current(root: Path, kind: str, *, check: bool = True) -> tuple[Path, dict[st
     if not name or "/" in name or name.startswith(".") or not (root / name).is_dir():
         raise InputFault(
             f"the pointer names no {kind}", value=name, where=str(pointer),
-            fix=f"`recsys rollback --to` one of: {', '.join(versions(root)) or '(none)'}",
+            fix=f"`recsys rollback --to previous`; there is: {', '.join(versions(root)) or 'none'}",
         )  # fmt: skip
     return root / name, read(root / name, kind, check=check)
 

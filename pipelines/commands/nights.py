@@ -1,5 +1,6 @@
 """Commands for nights and releases: `nightly`, `status`, `diff`, `verify`, `export` and more."""
 
+import json
 from typing import Annotated, Literal
 
 import typer
@@ -9,18 +10,30 @@ from pipelines.commands.shared import app
 
 
 @app.command(epilog="Example: `recsys nightly --config configs/sample.toml --date 2026-10-30`")
-def nightly(
+def nightly(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
     config: shared.Config = None,
     overrides: shared.Overrides = None,
     date: shared.Date = "",
     dry_run: shared.DryRun = False,
     anew: Annotated[bool, typer.Option("--anew", help="Make every list, kept ones too.")] = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option("--accept", help="Gate whose refusal is meant tonight; repeat for more."),
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why; the release keeps it.")] = "",
+    allow_future: Annotated[
+        bool, typer.Option("--allow-future", help="Also for a day that has not begun.")
+    ] = False,
     as_json: shared.Json = False,
 ) -> None:
     """The whole night: new events, embeddings, vectors, index, lists, gates, report, publish."""
     from pipelines import nightly as stage
 
-    chosen = shared.settings(config, overrides)
+    words = list(overrides or [])
+    words += [f"gates.accept={json.dumps(accept)}"] if accept else []
+    words += [f"gates.reason={json.dumps(reason)}"] if reason else []
+    words += ["nightly.allow_future=true"] if allow_future else []
+    chosen = shared.settings(config, words)
     shared.stage(
         "nightly", chosen, as_json, lambda run: stage.run(chosen, run, date, dry_run, anew)
     )
@@ -66,12 +79,12 @@ def verify(
 
 @app.command(epilog="Example: `recsys rollback --to 2026-10-29-0123456789abcdef`")
 def rollback(
-    to: Annotated[str, typer.Option("--to", help="Name of the release to go back to.")],
+    to: Annotated[str, typer.Option("--to", help="Name of a release, or: previous.")],
     config: shared.Config = None,
     overrides: shared.Overrides = None,
     as_json: shared.Json = False,
 ) -> None:
-    """Makes another, verified release the live one."""
+    """Makes another, verified release the live one; `previous` is the newest other whole one."""
     from pipelines import steer
 
     chosen = shared.settings(config, overrides)

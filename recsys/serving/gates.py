@@ -8,7 +8,7 @@ they are kept with the release, so that the next night has its baseline.
 import fnmatch
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
@@ -47,6 +47,10 @@ class GateSettings(Section):
     overlap_days: int = Field(
         3, ge=1, description="age of the last good release up to which lists are compared with it"
     )
+    accept: tuple[str, ...] = Field(
+        (), description="gates whose refusal is meant, for this night: they warn instead"
+    )
+    reason: str = Field("", description="why they are accepted; needed, and kept with the release")
     refilter: bool = Field(
         False,
         description="after a refusal, publish the live lists again without what became unavailable",
@@ -57,7 +61,11 @@ class GateSettings(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        self.table()
+        unknown = set(self.accept) - set(self.table())
+        if unknown:
+            raise ValueError(f"accept: no such gate: {', '.join(sorted(unknown))}")
+        if self.accept and not self.reason.strip():
+            raise ValueError("accept needs a reason, which the release keeps")
         return self
 
     def table(self) -> dict[str, Rule]:
@@ -129,7 +137,7 @@ def judge(settings: GateSettings, measures: Mapping[str, float], before: Baselin
             _judged(_named(name, rule, metric), rule, measures[metric], _base(rule, metric, before))
             for metric in (found if rule.on else ())
         ]
-    return gates
+    return [_accepted(gate, settings) for gate in gates]
 
 
 def require(gates: list[Gate], where: str) -> None:
@@ -150,8 +158,8 @@ def require(gates: list[Gate], where: str) -> None:
             f"{len(failed)} of {judged} gates failed; the old release stays: "
             + " | ".join(gate.told() for gate in failed),
             where=where,
-            fix="look at the report, mend the input and run again; where the night is right, move "
-            f"the limit for it: gates.rules.{name}.fail=...",
+            fix="look at the report, mend the input and run again; where the night is right, say "
+            f"so: --accept {name} --reason '...'; or move the limit: gates.rules.{name}.fail=...",
         )
 
 
@@ -183,6 +191,12 @@ def _changed(name: str, rule: Rule | None, change: RuleChange) -> Rule:
     if not values.get("metric"):
         raise ValueError(f"{name}: no such gate; one of your own needs a metric and limits")
     return Rule.model_validate(values)
+
+
+def _accepted(gate: Gate, settings: GateSettings) -> Gate:
+    if gate.verdict != "fail" or gate.name.partition("/")[0] not in settings.accept:
+        return gate
+    return replace(gate, verdict="warn", limit=f"{gate.limit}; accepted: {settings.reason}")
 
 
 def _named(name: str, rule: Rule, metric: str) -> str:

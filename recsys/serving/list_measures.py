@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys.serving import release
+from recsys.serving import audit, release
 
 HEAD, HEAD_ITEMS = 0.01, 10
 EVEN_SHARE = 0.1
@@ -42,7 +42,7 @@ def broken_rules(
         "long_lists": len(sizes.filter(pl.col("size") > k)),
         "forbidden_items": len(lists) - int(lists["item_id"].is_in(eligible.implode()).sum()),
         "items_had": had,
-        "broken_lists": len(release.problems(lists)),
+        "broken_lists": len(audit.problems(lists)),
     }
 
 

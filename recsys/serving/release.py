@@ -1,10 +1,10 @@
 """What a night publishes, and what a consumer relies on: lists, similar items, fallback, manifest.
 
 Rows are sorted and files written the same way every time: the same date and inputs give the same
-bytes. Called by the night, and by verify, rollback and status.
+bytes. Called by the night; `audit` checks what it published.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,99 +133,12 @@ def read_popular(folder: Path) -> pl.DataFrame:
     return _frame([folder / POPULAR_FILE], "popular lists", folder)
 
 
-def problems(lists: pl.DataFrame, examples: int = 20) -> list[str]:
-    """What is wrong with lists as rows: items twice, gaps in ranks, scores that rise, no number."""
-    ordered = lists.sort("user_id", "rank")
-    user = pl.col("user_id")
-    checks = {
-        "an item stands twice": pl.struct("user_id", "item_id").is_duplicated(),
-        "ranks have gaps": pl.col("rank") != pl.int_range(1, pl.len() + 1).over(user),
-        "a score rises": pl.col("score").diff().over(user).fill_null(0.0) > 0,
-        "a score is not finite": ~pl.col("score").is_finite(),
-    }
-    found = []
-    for what, wrong in checks.items():
-        users = ordered.filter(wrong)["user_id"].unique(maintain_order=True)
-        if len(users):
-            shown = ", ".join(str(value) for value in users.head(examples))
-            found.append(f"{what} in the lists of {len(users):,} users: {shown}")
-    return found
-
-
-def verify(root: Path, name: str = "") -> dict[str, Any]:
-    """Checks a release: every byte against its manifest, every list against the rules.
-
-    Args:
-        root: folder of the releases.
-        name: of one; empty for the live one.
-
-    Raises:
-        InputFault: damaged, incomplete, or lists that break the rules.
-    """
-    if name:
-        folder, manifest = root / name, artefacts.read(root / name, KIND)
-    else:
-        folder, manifest = artefacts.current(root, KIND)
-    lists = read_lists(folder)
-    wrong = problems(lists) + misshapen(folder, lists, manifest)
-    if wrong:
-        raise InputFault("; ".join(wrong), where=str(folder), fix="roll back to another release")
-    return {
-        "release": folder.name,
-        "content": manifest["content"],
-        "files": len(manifest["files"]),
-        "users": lists["user_id"].n_unique(),
-        "rows": len(lists),
-        "stray": sorted(stray(folder, manifest)),
-    }
-
-
-def misshapen(folder: Path, lists: pl.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
-    """Where lists are not of the length, or ids not of the type, that the manifest promises."""
-    found = []
-    k = manifest.get("settings", {}).get("nightly", {}).get("k")
-    longest = lists["rank"].max()
-    if k is not None and isinstance(longest, int) and longest > k:
-        found.append(f"lists of {longest} places instead of {k}")
-    for part in _parts(folder, "lists"):
-        schema = pl.read_parquet(part, n_rows=0, glob=False, hive_partitioning=False).schema
-        for name, whole in manifest.get("integer_ids", {}).items():
-            kind, wanted = schema.get(name), pl.Int64() if whole else pl.String()
-            if kind is not None and kind != wanted:
-                found.append(f"{part.name}: {name} is {kind} instead of {wanted}")
-    return found
-
-
-def stray(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Files that the manifest does not know; readers ignore them."""
-    for path in folder.rglob("*"):
-        name = str(path.relative_to(folder))
-        if path.is_file() and name != artefacts.MANIFEST and name not in manifest["files"]:
-            yield name
-
-
-def rollback(root: Path, to: str) -> dict[str, Any]:
-    """Makes a verified older release the live one.
-
-    Raises:
-        InputFault: no such release, or it is damaged; the live one stays.
-    """
-    known = artefacts.versions(root)
-    if to not in known:
-        raise InputFault(
-            "no such release", value=to, where=str(root),
-            fix=f"one of: {', '.join(known[-10:]) or '(none)'}",
-        )  # fmt: skip
-    checked = verify(root, to)
-    artefacts.point(root, to)
-    return checked
-
-
 def _read(folder: Path, table: str) -> pl.DataFrame:
-    return _frame(_parts(folder, table), table, folder / table)
+    return _frame(parts(folder, table), table, folder / table)
 
 
-def _parts(folder: Path, table: str) -> list[Path]:
+def parts(folder: Path, table: str) -> list[Path]:
+    """Files of a table, those that a published release's manifest knows."""
     if (folder / artefacts.MANIFEST).is_file():  # it decides what belongs to a published release
         known = artefacts.read(folder, KIND, check=False)["files"]
         return [folder / name for name in sorted(known) if Path(name).parent == Path(table)]

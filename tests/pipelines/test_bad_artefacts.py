@@ -3,17 +3,22 @@
 One row a case: what is done to a work folder with two published nights, and what a command says.
 """
 
+import contextlib
+import datetime
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipelines import cli
-from recsys import artefacts
+from pipelines import cli, inputs, trained
+from pipelines.settings import ChampionSettings, Settings
+from recsys import artefacts, durable
 from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
+from recsys.errors import UsageFault
 from recsys.serving import release
 
 TINY = ShopSettings(
@@ -110,6 +115,66 @@ def test_a_bad_row_is_answered(
     err = capsys.readouterr().err
     assert all(word in err for word in said), err
     assert "Traceback" not in err
+
+
+def test_a_refusal_that_is_meant_is_accepted_with_its_reason(
+    published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)
+    night = ["nightly", *words(tmp_path), "gates.rules.few_users.fail=1000"]
+    night += ["gates.rules.few_users.warn=2000"]
+    assert cli.invoke(night) == 4
+    assert "--accept few_users" in capsys.readouterr().err
+    assert cli.invoke([*night, "--accept", "few_users"]) == 2
+    assert cli.invoke([*night, "--accept", "few_users", "--reason", "it is a new shop"]) == 0
+    _, manifest = artefacts.current(tmp_path / "work" / "releases", release.KIND)
+    kept = next(gate for gate in manifest["gates"] if gate["name"] == "few_users")
+    assert (kept["verdict"], "it is a new shop" in kept["limit"]) == ("warn", True)
+
+
+def test_looking_makes_a_missing_basis_only_where_nobody_else_may(
+    published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(published, tmp_path, dirs_exist_ok=True)
+    work = tmp_path / "work"
+    folder, _ = artefacts.current(work / "releases", release.KIND)
+    lists = release.read_lists(folder).filter(source=release.MODEL)
+    user, listed = lists["user_id"][0], set(lists.filter(user_id=lists["user_id"][0])["item_id"])
+    others = sorted(set(lists["item_id"]) - listed)
+    asked = ["why-not", user, others[0], *words(tmp_path), "nightly.k=6"]
+    asked += ["lists.candidates.repeats=true"]
+    shutil.rmtree(work / "bases")
+    with durable.exclusive(work):
+        assert cli.invoke(asked) == 5
+    assert cli.invoke(asked) == 0
+    assert artefacts.versions(work / "bases")
+    with durable.exclusive(work):  # now nothing has to be made
+        assert cli.invoke(asked) == 0
+
+
+@pytest.mark.parametrize(("day", "fine"), [("2026-11-22", True), ("2026-11-23", False)])
+def test_r02_a_day_that_has_not_begun_anywhere(day: str, fine: bool) -> None:
+    now = datetime.datetime(2026, 11, 21, 10, 30, tzinfo=datetime.UTC)  # the 22nd in Kiritimati
+    refused = contextlib.nullcontext() if fine else pytest.raises(UsageFault, match="not begun")
+    with refused:
+        inputs.refuse_future(datetime.date.fromisoformat(day), now)
+
+
+def test_old_models_go_but_none_that_is_needed(tmp_path: Path) -> None:
+    settings = Settings(work=str(tmp_path), champion=ChampionSettings(keep=2))
+    for number in range(6):
+        live = number == 1
+        with artefacts.publishing(tmp_path / "models", f"m{number}", "model", current=live):
+            pass
+        os.utime(tmp_path / "models" / f"m{number}" / "manifest.json", (number, number))
+    parents = {"model": "m2 0123456789abcdef"}
+    with artefacts.publishing(tmp_path / "releases", "r", release.KIND, parents=parents):
+        pass
+    trained.prune(settings)
+    assert artefacts.versions(tmp_path / "models") == ["m1", "m2", "m4", "m5"]
+    (tmp_path / "releases" / "r" / "manifest.json").write_text("{}")
+    trained.prune(Settings(work=str(tmp_path), champion=ChampionSettings(keep=1)))
+    assert len(artefacts.versions(tmp_path / "models")) == 4  # nobody knows what "r" needs
 
 
 def test_m06_a_model_serves_a_catalogue_that_grew(published: Path, tmp_path: Path) -> None:

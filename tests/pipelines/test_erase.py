@@ -19,7 +19,7 @@ from recsys import artefacts, durable
 from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
 from recsys.models import saved
-from recsys.serving import release
+from recsys.serving import audit, release
 
 TINY = ShopSettings(
     items=150, users=60, days=14, events=1500, photo_side=32, clip_side=32, clip_frames=8,
@@ -169,7 +169,7 @@ def test_an_item_is_gone_and_every_other_row_is_as_it_was(night: Path, work: Pat
     table = old.model.item_tower.id_embedding.table.weight[keep]
     assert model.model.item_tower.id_embedding.table.weight.equal(table)
     for folder in (work / "releases").glob("2026*"):
-        release.verify(work / "releases", folder.name)
+        audit.verify(work / "releases", folder.name)
         rows_of(folder)
 
 
@@ -179,7 +179,7 @@ def test_the_next_night_does_not_bring_them_back(night: Path, work: Path) -> Non
     assert recsys(night, work, "nightly", "--date", "2026-10-30") == 0
     assert erase(night, work, "user", "--check") == 0
     assert erase(night, work, "item", "--check") == 0
-    assert release.verify(work / "releases")["users"] == TINY.users - 1
+    assert audit.verify(work / "releases")["users"] == TINY.users - 1
     facts = artefacts.current(work / "interactions", "interactions")[1]
     assert facts["filtered"]["erased"] > 0
 

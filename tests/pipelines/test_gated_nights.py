@@ -16,7 +16,7 @@ from recsys import artefacts
 from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
 from recsys.models import saved
-from recsys.serving import release
+from recsys.serving import audit, release
 
 TINY = ShopSettings(
     items=150, users=100, days=21, events=5000, first=0.9, taste=4, novelty=0, burst=0, drifting=0,
@@ -193,7 +193,7 @@ def test_a_poisoned_night_is_stopped(
     assert shop.night(date, "data.unknown_items_fail=1") == 4
     assert f"{gate}: " in capsys.readouterr().err
     assert shop.live() == (folder, manifest)
-    assert release.verify(folder.parent)["release"] == folder.name
+    assert audit.verify(folder.parent)["release"] == folder.name
     record = shop.record()
     assert (record["status"], record["exit"]) == ("refused", 4)
     row = next(row for row in record["gates"] if row["name"] == gate)
@@ -255,7 +255,7 @@ def test_refused_lists_are_filtered_again(shop: Shop) -> None:
     assert gone not in lists["item_id"].to_list()
     assert len(kept) - len(lists) == again["counts"]["rows_filtered"] > 0
     assert lists["rank"].min() == 1
-    assert release.verify(folder.parent)["release"] == folder.name
+    assert audit.verify(folder.parent)["release"] == folder.name
     assert gone not in release.read_popular(folder)["item_id"].to_list()
     assert gone not in release.read_similar(folder)["similar_item_id"].to_list()
     page = (folder / "report.html").read_text()

@@ -224,3 +224,24 @@ def test_a_summary_names_who_did_not_pass() -> None:
     rows = [*gates.rows(list(table.values())), {"name": "drift", "verdict": "skipped"}]
     assert gates.summary(rows) == "1 of 3 gates passed; failed: catalogue_shrinks; warned: users"
     assert gates.summary(rows[1:2]) == "1 of 1 gates passed"
+
+
+def test_what_is_accepted_warns_and_says_why() -> None:
+    accepted = GateSettings(accept=("little_log",), reason="a new shop")
+    judged = {gate.name: gate for gate in gates.judge(accepted, {"events": 3}, Baseline())}
+    assert judged["little_log"].verdict == "warn"
+    assert judged["little_log"].limit.endswith("; accepted: a new shop")
+    gates.require(list(judged.values()), "report.html")
+    with pytest.raises(GateFault, match="--accept little_log"):
+        gates.require(gates.judge(GateSettings(), {"events": 3}, Baseline()), "report.html")
+
+
+@pytest.mark.parametrize(
+    ("accept", "reason", "said"),
+    [("little_log", " ", "needs a reason"), ("litle_log", "x", "no such gate")],
+)
+def test_only_a_gate_of_the_table_is_accepted_and_with_a_reason(
+    accept: str, reason: str, said: str
+) -> None:
+    with pytest.raises(ValidationError, match=said):
+        GateSettings(accept=(accept,), reason=reason)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys.serving import fallback, newcomers, release
+from recsys.serving import audit, fallback, newcomers, release
 from recsys.serving.newcomers import NewcomerSettings
 
 Made = Any
@@ -94,7 +94,7 @@ def test_lists_follow_the_segment_and_say_so(made: Made) -> None:
     np.testing.assert_allclose(ranked.terms[0, :2, -1], [log(3 / 2.5), log(2 / 2.5)])
     np.testing.assert_array_equal(ranked.terms[1, :, -1], 0)
     frame = release.popular_frame(["new", "nobody"], ranked, recommender.names, tuple("wxyz"))
-    assert release.problems(frame) == []
+    assert audit.problems(frame) == []
     assert frame["item_id"].to_list() == ["w", "x", "y", "x", "w", "y"]
     assert set(frame["source"]) == {"popular"}
 

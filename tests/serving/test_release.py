@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recsys import artefacts
 from recsys.errors import InputFault
-from recsys.serving import release
+from recsys.serving import audit, release
 from recsys.serving.reranking import Ranked
 
 IDS = ("a", "b", "c", "d")
@@ -106,12 +106,12 @@ def test_the_same_lists_are_the_same_bytes(tmp_path: Path, monkeypatch: pytest.M
     parts = {name: entry["rows"] for name, entry in manifest["files"].items() if "lists" in name}
     assert parts == {"lists/part-00000.parquet": 1000, "lists/part-00001.parquet": 1000,
                      "lists/part-00002.parquet": 500}  # fmt: skip
-    assert release.verify(tmp_path / "one")["rows"] == 2500
+    assert audit.verify(tmp_path / "one")["rows"] == 2500
 
 
 def test_verify_counts(tmp_path: Path) -> None:
     publish(tmp_path, "v1")
-    checked = release.verify(tmp_path)
+    checked = audit.verify(tmp_path)
     assert {key: checked[key] for key in ("release", "files", "users", "rows", "stray")} == {
         "release": "v1", "files": 2, "users": 2, "rows": 3, "stray": [],
     }  # fmt: skip
@@ -122,7 +122,7 @@ def test_l01_a_part_is_missing(tmp_path: Path) -> None:
     publish(tmp_path, "v1")
     (tmp_path / "v1" / "lists" / "part-00000.parquet").unlink()
     with pytest.raises(InputFault, match=r"part-00000\.parquet is missing"):
-        release.verify(tmp_path)
+        audit.verify(tmp_path)
 
 
 def test_l02_yesterdays_part(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_l02_yesterdays_part(tmp_path: Path) -> None:
     part = Path("lists") / "part-00000.parquet"
     shutil.copy(tmp_path / "v1" / part, tmp_path / "v2" / part)
     with pytest.raises(InputFault, match="damaged: part-00000"):
-        release.verify(tmp_path)
+        audit.verify(tmp_path)
 
 
 def test_l03_the_pointer_names_what_is_gone(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_l03_the_pointer_names_what_is_gone(tmp_path: Path) -> None:
     publish(tmp_path, "v2")
     shutil.rmtree(tmp_path / "v2")
     with pytest.raises(InputFault, match=r"names no release(.|\n)*v1"):
-        release.verify(tmp_path)
+        audit.verify(tmp_path)
 
 
 WRONG = {
@@ -154,8 +154,8 @@ WRONG = {
 def test_l04_lists_that_break_the_rules(tmp_path: Path, what: str) -> None:
     publish(tmp_path, "v1", WRONG[what])
     with pytest.raises(InputFault, match=f"{what} in the lists of 1 users: u2"):
-        release.verify(tmp_path)
-    assert release.problems(lists()) == []
+        audit.verify(tmp_path)
+    assert audit.problems(lists()) == []
 
 
 def test_l04_names_the_first_twenty_users(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_l04_names_the_first_twenty_users(tmp_path: Path) -> None:
         [lists().with_columns(user_id=pl.lit(f"u{number:02}"), rank=pl.lit(2, pl.Int32)).head(1)
          for number in range(30)]
     )  # fmt: skip
-    (found,) = release.problems(frame)
+    (found,) = audit.problems(frame)
     assert "30 users" in found
     assert "u19" in found
     assert "u20" not in found
@@ -174,7 +174,7 @@ def test_l05_stray_files_are_named_and_not_read(tmp_path: Path) -> None:
     folder = tmp_path / "v1" / "lists"
     shutil.copy(folder / "part-00000.parquet", folder / "part-00001.parquet")
     (folder / "part.tmp").write_text("half")
-    checked = release.verify(tmp_path)
+    checked = audit.verify(tmp_path)
     assert checked["stray"] == ["lists/part-00001.parquet", "lists/part.tmp"]
     assert checked["rows"] == 3
 
@@ -185,30 +185,30 @@ def test_l07_the_pointer_file(tmp_path: Path, text: str, fine: bool) -> None:
     publish(tmp_path, "v1")
     (tmp_path / artefacts.POINTER).write_bytes(text.encode())
     if fine:
-        assert release.verify(tmp_path)["release"] == "v1"
+        assert audit.verify(tmp_path)["release"] == "v1"
     else:
         with pytest.raises(InputFault, match="names no release"):
-            release.verify(tmp_path)
+            audit.verify(tmp_path)
 
 
 def test_a_folder_whose_name_holds_wildcards(tmp_path: Path) -> None:
     publish(tmp_path / "re[le]ases*", "v1")
-    assert release.verify(tmp_path / "re[le]ases*")["rows"] == 3
+    assert audit.verify(tmp_path / "re[le]ases*")["rows"] == 3
 
 
 def test_rollback(tmp_path: Path) -> None:
     for name in ("v1", "v2", "v3"):
         publish(tmp_path, name)
-    assert release.rollback(tmp_path, "v1")["release"] == "v1"
-    assert release.verify(tmp_path)["release"] == "v1"
+    assert audit.rollback(tmp_path, "v1")["release"] == "v1"
+    assert audit.verify(tmp_path)["release"] == "v1"
 
 
 def test_rollback_to_nowhere_names_what_there_is(tmp_path: Path) -> None:
     publish(tmp_path, "v1")
     for to in ("v9", "", "..", ".staging-v1-dead"):
         with pytest.raises(InputFault, match=r"no such release(.|\n)*one of: v1"):
-            release.rollback(tmp_path, to)
-    assert release.verify(tmp_path)["release"] == "v1"
+            audit.rollback(tmp_path, to)
+    assert audit.verify(tmp_path)["release"] == "v1"
 
 
 def test_rollback_to_a_damaged_release_leaves_the_live_one(tmp_path: Path) -> None:
@@ -219,8 +219,8 @@ def test_rollback_to_a_damaged_release_leaves_the_live_one(tmp_path: Path) -> No
     content[100] ^= 4
     path.write_bytes(content)
     with pytest.raises(InputFault, match="damaged"):
-        release.rollback(tmp_path, "v1")
-    assert release.verify(tmp_path)["release"] == "v2"
+        audit.rollback(tmp_path, "v1")
+    assert audit.verify(tmp_path)["release"] == "v2"
 
 
 @settings(max_examples=40)
@@ -236,5 +236,21 @@ def test_what_the_reranker_orders_has_no_problems(seed: int, users: int, k: int)
     frame = release.list_frame(
         names, Ranked(rows, terms.sum(axis=-1), terms), ("s", "p"), tuple("abcdefghi")
     )
-    assert release.problems(frame) == []
+    assert audit.problems(frame) == []
     assert len(frame) == (rows >= 0).sum()
+
+
+def test_l03_back_to_the_newest_whole_release(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("v1", "v2", "v3"):
+        publish(tmp_path, name)
+    (tmp_path / "v2" / "lists" / "part-00000.parquet").write_bytes(b"")
+    assert audit.rollback(tmp_path, "previous")["release"] == "v1"
+    assert "v2 is passed over" in capsys.readouterr().err
+    (tmp_path / "CURRENT").write_text("gone\n")  # F21: then the newest of all
+    assert audit.rollback(tmp_path, "previous")["release"] == "v3"
+    shutil.rmtree(tmp_path / "v1")
+    (tmp_path / "CURRENT").write_text("v2\n")
+    with pytest.raises(InputFault, match="no such release"):
+        audit.rollback(tmp_path, "previous")
