@@ -31,12 +31,14 @@ class Ablation:
         without: modalities to hide, each by itself; `id` hides the ids.
         only: modalities to show, each by itself.
         every: hides each modality by itself, and shows each by itself.
+        stand_ins: fills what items lack with generated vectors.
         retrain: trains anew for each, instead of hiding from the trained model.
     """
 
     without: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     every: bool = False
+    stand_ins: bool = False
     retrain: bool = False
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines import encode
+from pipelines import stand_ins
 from pipelines.inputs import Inputs
 from pipelines.lessons import Question
 from pipelines.settings import Settings
@@ -39,7 +39,7 @@ def recommender(
     """
     shop = found.shop(past, at_seconds, today=False, segments=settings.lists.newcomers)
     if features is None:
-        features = encode.item_features(settings, found, model.trained, model.attributes)
+        features = stand_ins.item_features(settings, found, model.trained, model.attributes)
     return recommend.prepare(
         model.towers, features, shop, at_seconds, settings.lists, model.reranker
     )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipelines import catch_up, encode
+from pipelines import catch_up, stand_ins
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
 from pipelines.trained import Model
@@ -66,7 +66,7 @@ def of_day(settings: Settings, found: Inputs, model: Model, day: str, at_seconds
     items = artefacts.read(found.catalogue, "catalogue", check=False)["files"]["items.parquet"]
     line = _line(settings, model)
     after = _before(root, line, day) if settings.nightly.warm_start else None
-    parts = [line, day, at_seconds, items["sha256"], encode.content(settings)]
+    parts = [line, day, at_seconds, items["sha256"], stand_ins.content(settings)]
     parts += [after.name] if after else []
     parts += [log] if settings.nightly.reruns == "whole" else []
     name = f"{day}-{hashlib.sha256(' '.join(map(str, parts)).encode()).hexdigest()[:16]}"

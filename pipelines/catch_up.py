@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipelines import encode, lessons
+from pipelines import lessons, stand_ins
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
 from pipelines.trained import Model
@@ -39,7 +39,7 @@ def caught_up(settings: Settings, found: Inputs, model: Model, until_seconds: in
     trained = set(model.trained)
     listed = [found.vocabulary.ids[row] for row in np.flatnonzero(counts)]
     names = (*model.trained, *(name for name in listed if name not in trained))
-    features = encode.item_features(settings, found, names, model.attributes)
+    features = stand_ins.item_features(settings, found, names, model.attributes)
     towers = model.towers.grown(len(names))
     data = TrainingData(
         features, known, lessons.trends_of(settings, known, found.created_seconds()), since

@@ -12,7 +12,17 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines import ablation as ablations
-from pipelines import answers, encode, inputs, lessons, staleness, systems, trade_off, train
+from pipelines import (
+    answers,
+    encode,
+    inputs,
+    lessons,
+    staleness,
+    stand_ins,
+    systems,
+    trade_off,
+    train,
+)
 from pipelines.ablation import Ablation
 from pipelines.answers import System
 from pipelines.inputs import Inputs
@@ -113,12 +123,13 @@ def measure(
         staleness.spans(settings, split)  # refused now, not after all else has been measured
     asked = lessons.question(settings, found, split, splits.TEST)
     past = split.window(splits.TEST).history
-    features = encode.item_features(settings, found, model.trained, model.attributes)
+    features = stand_ins.item_features(settings, found, model.trained, model.attributes)
     recommender = answers.recommender(settings, found, model, past, asked.at_seconds, features)
     made = systems.of_window(settings, found, split, model, features, ablation, asked, recommender)
     trained = found.histories(settings, split.frame.filter(pl.col("part") == splits.TRAIN))
     counts = histories.counts(trained, len(found.vocabulary))
-    parts = _parts(settings, asked, counts, features)
+    real = encode.item_features(settings, found, model.trained, model.attributes)
+    parts = _parts(settings, asked, counts, real if settings.pretrain.stand_ins else features)
     on_shelves = SHELVES if extras.shelves or ablation != Ablation() else ()
     judged = _judged(settings, asked, made, parts, recommender, counts, on_shelves)
     table = compare(
@@ -147,6 +158,7 @@ def as_text(table: EvaluationTable, facts: dict[str, Any], settings: Settings) -
     ages = ("user_new", "user_short", "user_long", "item_new", "item_long_tail", "item_warm")
     parts = [f"recall_at_{k}/{age}" for age in ages]
     parts += [f"recall_at_{k}/{shelf}_shelf" for shelf in SHELVES]
+    patterns = [name for name in table.metrics if name.startswith(f"recall_at_{k}/item_only_")]
     return (
         f"test window from {facts['from']}, {facts['users']:,} users "
         f"({facts['new_users']:,} without history), {facts['relevant']:,} relevant items; "
@@ -154,12 +166,13 @@ def as_text(table: EvaluationTable, facts: dict[str, Any], settings: Settings) -
         + table.to_text([metric for metric in main if metric in table.metrics])
         + "\n"
         + table.to_text([metric for metric in parts if metric in table.metrics])
+        + (f"\n{table.to_text(patterns)}" if len(patterns) > 1 else "")
         + "".join(f"\n{line}" for line in ablations.verdicts(table, f"recall_at_{k}"))
     )
 
 
 def _parts(settings: Settings, asked: Question, counts: Floats, features: ItemFeatures) -> Segments:
-    content = features.present[:, :-1].numpy()
+    content = features.present[:, :-1].numpy()  # what is really there
     by_modality = segments.modality_segments(features.names, content)
     return Segments(
         segments.user_segments(np.diff(asked.everyone().offsets), settings.evaluation.segments),

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines import encode, pretrain
+from pipelines import encode, pretrain, stand_ins
 from pipelines.inputs import Floats, Inputs
 from pipelines.settings import Settings
 from recsys.data import histories as histories_module
@@ -116,7 +116,7 @@ def prepare(settings: Settings, found: Inputs, split: Split) -> Lesson:
     counts = histories_module.counts(learned, len(found.vocabulary))
     names = [found.vocabulary.ids[row] for row in np.flatnonzero(counts)]
     attributes = encode.fit_attributes(settings, found, counts > 0)
-    features = encode.item_features(settings, found, names, attributes)
+    features = stand_ins.item_features(settings, found, names, attributes)
     asked = question(settings, found, split, VALIDATION)
     shop = found.shop(split.window(VALIDATION).history, asked.at_seconds, today=False)
     known = trends_of(settings, learned, found.created_seconds())

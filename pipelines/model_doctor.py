@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipelines import encode, inputs, lessons, train
+from pipelines import inputs, lessons, stand_ins, train
 from pipelines.doctor import Finding, as_text
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
@@ -120,7 +120,7 @@ def _of_model(
 ) -> tuple[ListHealth, VectorHealth, VectorHealth]:
     asked = lessons.question(settings, found, split, splits.TEST)
     shop = found.shop(split.window(splits.TEST).history, asked.at_seconds, today=False)
-    features = encode.item_features(settings, found, model.trained, model.attributes)
+    features = stand_ins.item_features(settings, found, model.trained, model.attributes)
     recommender = recommend.prepare(
         model.towers, features, shop, asked.at_seconds, settings.lists, model.reranker
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines import basis, encode, evaluate, ingest, inputs, train, trained
+from pipelines import basis, encode, evaluate, ingest, inputs, stand_ins, train, trained
 from pipelines.ablation import Ablation
 from pipelines.basis import Basis
 from pipelines.inputs import Inputs
@@ -93,7 +93,7 @@ def planned(settings: Settings, run: Run, date: str) -> Plan:
         "catalogue": found.catalogue.name,
         "interactions": found.interactions.name,
         "model": f"{model.folder.name} {model.content}",
-        "features": encode.content(settings),
+        "features": stand_ins.content(settings),
     }
     digest = hashlib.sha256(f"{day} {sorted(parents.items())}".encode())
     for part in (settings.lists, settings.nightly, settings.train, settings.gates):
@@ -113,7 +113,7 @@ def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
             past, at_seconds, today=True, blocked=settings.nightly.blocked,
             segments=settings.lists.newcomers,
         )  # fmt: skip
-        features = encode.item_features(settings, found, model.trained, model.attributes)
+        features = stand_ins.item_features(settings, found, model.trained, model.attributes)
         recommender = recommend.prepare(
             model.towers, features, shop, at_seconds, settings.lists, model.reranker, terms,
             _sample(settings, found, past),

@@ -27,6 +27,7 @@ from recsys.training.material import Material
 from recsys.training.pretraining import Judged
 
 KIND, ROOT = "pretrained", "pretrained"
+HEADS = "objectives.safetensors"
 EVERY = 200  # steps between two lines of progress
 
 
@@ -35,11 +36,13 @@ class Pretrained:
     """What pretraining made.
 
     Attributes:
+        folder: of the artefact.
         towers: of which the item tower is pretrained.
         content: identifies them.
         attributes: state of the attribute encoder.
     """
 
+    folder: Path
     towers: TwoTower
     content: str
     attributes: dict[str, Any]
@@ -141,7 +144,7 @@ def read(settings: Settings) -> Pretrained:
     """
     folder, manifest = artefacts.current(settings.root / ROOT, KIND)
     attributes = trained.read_json(folder / "attributes.json")
-    return Pretrained(saved.read(folder).model, manifest["content"], attributes)
+    return Pretrained(folder, saved.read(folder).model, manifest["content"], attributes)
 
 
 def load(settings: Settings) -> TwoTower:
@@ -189,7 +192,7 @@ def _publish(settings: Settings, found: Inputs, made: Fitted) -> Path:
                 for objective, head in made.heads.items()
                 for weight, value in head.state_dict().items()
             },
-            staged.folder / "objectives.safetensors",
+            staged.folder / HEADS,
         )
         told = {"objectives": [asdict(figure) for figure in made.figures]}
         durable.write_json(staged.folder / "pretraining.json", told)

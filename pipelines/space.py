@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipelines import encode, inputs, look, pretrain, train
+from pipelines import encode, inputs, look, pretrain, stand_ins, train
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
 from recsys.models.item_features import ItemFeatures
@@ -102,13 +102,12 @@ def open_space(
     found = inputs.load(settings)
     if source == "live":
         model = train.load(settings)
-        towers, content, trained, attributes = (
-            model.towers, model.content, model.trained, model.attributes,
-        )  # fmt: skip
+        towers, content = model.towers, model.content
+        features = stand_ins.item_features(settings, found, model.trained, model.attributes)
     else:
         known = pretrain.read(settings)
-        towers, content, trained, attributes = known.towers, known.content, (), known.attributes
-    features = encode.item_features(settings, found, trained, attributes)
+        towers, content = known.towers, known.content
+        features = encode.item_features(settings, found, (), known.attributes)
     features = seen_as(features, view)
     every = vectors.of_items(towers, features)
     rows = np.flatnonzero(features.present.any(dim=1).numpy())

@@ -1,7 +1,7 @@
 """What `evaluate` compares: the model as trained and caught up, its variants, the baselines."""
 
 from pipelines import ablation as ablations
-from pipelines import answers, catch_up
+from pipelines import answers, catch_up, stand_ins
 from pipelines.ablation import Ablation
 from pipelines.answers import System
 from pipelines.inputs import Inputs
@@ -15,6 +15,7 @@ from recsys.progress import say
 from recsys.serving.recommend import Recommender
 
 LISTS, MODEL, CAUGHT_UP = "lists", "model", "caught_up"
+STAND_INS = "with stand-ins"
 
 
 def of_window(
@@ -45,7 +46,10 @@ def of_window(
     updated = catch_up.caught_up(settings, found, model, asked.at_seconds)
     if updated is not model:
         systems[CAUGHT_UP] = lists(updated, None)
-    for name, seen in ablations.variants(features, ablation).items():
+    variants = ablations.variants(features, ablation)
+    if ablation.stand_ins:
+        variants[STAND_INS] = stand_ins.filled(settings, found, features)
+    for name, seen in variants.items():
         other = model
         if ablation.retrain:
             say(f"training {name}")

@@ -60,6 +60,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
     without: shared.Without = None,
     only: shared.Only = None,
     ablate: shared.Ablate = False,
+    stand_ins: shared.StandIns = False,
     retrain: shared.Retrain = False,
     shelves: shared.Shelves = False,
     stale: shared.Stale = False,
@@ -70,7 +71,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
     from pipelines.ablation import Ablation
 
     chosen = shared.settings(config, overrides)
-    asked = Ablation(tuple(without or ()), tuple(only or ()), ablate, retrain)
+    asked = Ablation(tuple(without or ()), tuple(only or ()), ablate, stand_ins, retrain)
     extras = stage.Extras(shelves, stale, trade_off)
     shared.stage("evaluate", chosen, as_json, lambda run: stage.run(chosen, run, asked, extras))
 

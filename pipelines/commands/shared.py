@@ -52,6 +52,12 @@ Only = Annotated[
     list[str] | None,
     typer.Option("--only", help="Also score with nothing but this modality, such as id."),
 ]
+StandIns = Annotated[
+    bool,
+    typer.Option(
+        "--stand-ins", help="Also score with generated vectors for what items lack; see pretrain."
+    ),
+]
 Ablate = Annotated[
     bool, typer.Option("--ablate", help="Hide each modality, and show each alone: what pays?")
 ]

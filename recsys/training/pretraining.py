@@ -28,6 +28,11 @@ class PretrainingSettings(Section):
     warm_start: bool = Field(
         False, description="whether `train` begins from the live pretrained model"
     )
+    stand_ins: bool = Field(
+        False,
+        description="whether vectors that the live pretrained model generates stand in for missing "
+        "modalities, in training and in lists; after another `pretrain`, train anew",
+    )
     steps: int = Field(400, ge=1, description="batches")
     batch: int = Field(256, ge=8, description="items, and pairs of items, of a batch")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="AdamW's, falling as a cosine")

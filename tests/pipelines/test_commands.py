@@ -156,6 +156,27 @@ def test_the_pretrained_space_is_searched_and_knows_no_ids(
         assert all("id" not in row["weights"] for row in rows)
 
 
+def test_generated_vectors_stand_in_for_missing_ones(
+    settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    standing = [f"work={tmp_path}/work", *settings[1:], "pretrain.stand_ins=true", "train.epochs=1"]
+    assert cli.invoke(["ingest", *standing]) == 0
+    assert cli.invoke(["train", *standing]) == 3  # nothing is pretrained yet
+    few = ["pretrain.steps=2", "pretrain.batch=32"]
+    assert cli.invoke(["pretrain", *few, "pretrain.objectives.generate=0", *standing]) == 0
+    assert cli.invoke(["train", *standing]) == 3  # nothing that generates
+    assert cli.invoke(["pretrain", *few, *standing]) == 0
+    assert cli.invoke(["train", *standing]) == 0
+    assert cli.invoke(["nightly", "--dry-run", *standing]) == 0
+    capsys.readouterr()
+    plain = [word for word in standing if word != "pretrain.stand_ins=true"]
+    assert cli.invoke(["evaluate", "--stand-ins", "--json", *plain]) == 0
+    told = json.loads(capsys.readouterr().out)
+    rows = {(row["system"], row["metric"]) for row in told["rows"]}
+    for system in ("lists", "with stand-ins"):
+        assert (system, "recall_at_5/item_only_text_image_video_attributes") in rows
+
+
 def test_training_begins_where_pretraining_ended(settings: list[str], tmp_path: Path) -> None:
     warm = [f"work={tmp_path}/work", *settings[1:], "pretrain.warm_start=true", "train.epochs=1"]
     assert cli.invoke(["ingest", *warm]) == 0
