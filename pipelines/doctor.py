@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pipelines.settings import Settings
 from recsys.errors import MismatchFault
+from recsys.progress import track
 
 Verdict = Literal["ok", "warn", "fail"]
 ON_CPU = "pip install ./packaging/cpu -e . (in one call, from the checkout)"
@@ -38,7 +39,7 @@ def run(settings: Settings) -> dict[str, Any]:
     findings = [
         _python(),
         _torch(),
-        *(_imports(module, package, fix) for module, package, fix in IMPORTS),
+        *(_imports(*library) for library in track(IMPORTS, "libraries", len(IMPORTS))),
         _codec(),
         _loaders(),
         _disk(Path(settings.work)),
