@@ -1,15 +1,17 @@
 """`recsys ask`: questions about products, answered from what the catalogue states."""
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from pipelines import inputs, look
+from pipelines import inputs, look, search
 from pipelines.settings import Settings
 from recsys.data.item_cells import MEDIA
-from recsys.errors import UsageFault
+from recsys.errors import InputFault, UsageFault
 from recsys.features import encoders, passages
 from recsys.features.passages import Answer, ExtractiveModel, Passage, Words
+from recsys.features.speech import SpeechModel
 
 LEFT_OUT = {"item_id", "text", "text_hash", *MEDIA, *(f"{name}_hash" for name in MEDIA)}
 LONGEST = 1000  # characters of a question
@@ -47,8 +49,33 @@ def run(settings: Settings, question: str, item: str, k: int) -> dict[str, Any]:
          "source": one.passage.source, "passage": one.passage.text, "confidence": one.confidence}
         for one in answers
     ]  # fmt: skip
-    return {"text": "\n".join(map(_line, rows)) or "not stated", "stated": bool(rows),
-            "answers": rows}  # fmt: skip
+    return {"text": "\n".join(map(_line, rows)) or "not stated", "question": question,
+            "stated": bool(rows), "answers": rows}  # fmt: skip
+
+
+def heard(settings: Settings, path: Path) -> str:
+    """The words of a spoken question.
+
+    Raises:
+        UsageFault: no speech model is set.
+        InputFault: the file cannot be opened or heard, or no word of it is understood; a model that
+            cannot be loaded.
+    """
+    if not settings.ask.speech_model:
+        raise UsageFault(
+            "nothing here understands speech", value=str(path), where="--audio",
+            fix="name a speech model in ask.speech_model, or ask in writing",
+        )  # fmt: skip
+    features = settings.features
+    model = SpeechModel(settings.ask.speech_model, features.limits, encoders.device(features))
+    with search.opened("audio", path) as file:
+        text = model.heard(file)
+    if not text:
+        raise InputFault(
+            "no word of the spoken question was understood", value=str(path), where="--audio",
+            fix="speak again, or ask in writing",
+        )  # fmt: skip
+    return text
 
 
 def stated(items: pl.DataFrame) -> list[Passage]:

@@ -3,6 +3,8 @@
 A query is an item of which nothing but these is known: it goes through the item tower.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,25 +171,32 @@ def _encoded(space: Space, name: str, source: str | Path) -> torch.Tensor:
             fix=f"search with {', '.join(readable)}; an encoder for {name} belongs into the "
             f"settings (features.{name}), then `recsys train`",
         )  # fmt: skip
+    with opened(name, source) as given:
+        return torch.from_numpy(encoder.encode([encoder.load(given)]))
+
+
+@contextmanager
+def opened(name: str, source: str | Path) -> Iterator[Any]:
+    """A text, or a file that is safe to open by the rules of the catalogue's media.
+
+    Raises:
+        InputFault: the file cannot be opened, or what is done with it ends in a `MediaFault`.
+    """
+    found: object = source
+    if isinstance(source, Path):
+        found = media_paths.resolve(source.parent, source.name)
+    if isinstance(source, Path) and not isinstance(found, Path):
+        raise InputFault(
+            f"the query's {name} cannot be opened: {found}", value=str(source), where=f"--{name}",
+            fix="name a regular file that can be read",
+        )  # fmt: skip
     try:
-        loaded = encoder.load(source if isinstance(source, str) else _file(name, source))
-        return torch.from_numpy(encoder.encode([loaded]))
+        yield found
     except MediaFault as fault:
         raise InputFault(
             f"the query's {name} cannot be read: {fault.code}: {fault}", value=str(source),
             where=f"--{name}", fix="name another",
         ) from None  # fmt: skip
-
-
-def _file(name: str, path: Path) -> Path:
-    """A file that is safe to open, by the rules of the catalogue's media."""
-    found = media_paths.resolve(path.parent, path.name)
-    if not isinstance(found, Path):
-        raise InputFault(
-            f"the query's {name} cannot be opened: {found}", value=str(path), where=f"--{name}",
-            fix="name a regular file that can be read",
-        )  # fmt: skip
-    return found
 
 
 def _require_something(query: Query) -> None:

@@ -91,6 +91,11 @@ class AskSettings(Section):
     model: str = Field(
         "", description="transformers model for extractive answers, a local folder; empty for none"
     )
+    speech_model: str = Field(
+        "",
+        description="transformers model that writes down spoken questions (Whisper, wav2vec2), a "
+        "local folder; empty for none",
+    )
     passages: int = Field(10, ge=1, le=100, description="passages that the model reads")
     least_confidence: float = Field(
         0.5, ge=0, le=1, description="below it the answer is: not stated"

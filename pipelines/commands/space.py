@@ -102,9 +102,12 @@ def similar(  # noqa: PLR0913, PLR0917  (each is a flag of the command line)
     epilog='Example: `recsys ask "does it have pockets?" --item b42 --config configs/sample.toml`'
 )
 def ask(
-    question: Annotated[str, typer.Argument(help="In words.")],
+    question: Annotated[str, typer.Argument(help="In words; `-` where it is spoken.")],
     config: shared.Config = None,
     overrides: shared.Overrides = None,
+    audio: Annotated[
+        Path | None, typer.Option(help="A spoken question, for `ask.speech_model`.")
+    ] = None,
     item: Annotated[str, typer.Option(help="Only about this item; else the catalogue.")] = "",
     k: Annotated[int, typer.Option("--k", "-k", min=1, max=100, help="Answers at most.")] = 3,
     as_json: shared.Json = False,
@@ -113,7 +116,11 @@ def ask(
     from pipelines import ask as stage
 
     chosen = shared.settings(config, overrides)
-    shared.show(as_json, stage.run(chosen, question, item, k))
+    spoken = stage.heard(chosen, audio) if audio else ""
+    told = stage.run(chosen, spoken or question, item, k)
+    if spoken:
+        told["text"] = f"heard: {spoken}\n{told['text']}"
+    shared.show(as_json, told)
 
 
 @app.command(epilog="Example: `recsys annotate --config configs/sample.toml`")

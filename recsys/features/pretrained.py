@@ -45,6 +45,17 @@ def tokenizer(setting: str, model: str) -> Any:
         raise missing_model(setting, model, error) from None
 
 
+def config(setting: str, model: str) -> Any:
+    """What a transformers network is, without its weights; arguments and faults as above."""
+    stay_offline()
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(model, trust_remote_code=False)
+    except (OSError, ValueError, ImportError) as error:
+        raise missing_model(setting, model, error) from None
+
+
 def preprocessor(setting: str, model: str, kind: str) -> Any:
     """What prepares pictures or sounds for a transformers network; arguments and faults as above.
 

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from recsys.offline import stay_offline
+
+stay_offline()  # before anybody imports transformers
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 WORDS = ("[PAD]", "[UNK]", "[EOS]", "a", "red", "blue", "shirt", "coat", "long", "шарф")
 
@@ -63,19 +66,25 @@ def _siglip(folder: Path) -> None:
     _tokenizer(folder)
 
 
-def _whisper(folder: Path) -> None:
-    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+def _whisper_config(vocab_size: int) -> Any:
+    from transformers import WhisperConfig
 
     sizes = {
         f"{part}_{what}": size
         for part in ("encoder", "decoder")
         for what, size in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 16))
     }
-    config = WhisperConfig(
-        d_model=16, vocab_size=20, num_mel_bins=8, max_source_positions=50, pad_token_id=0,
-        bos_token_id=1, eos_token_id=2, decoder_start_token_id=1, **sizes,
+    return WhisperConfig(
+        d_model=16, vocab_size=vocab_size, num_mel_bins=8, max_source_positions=50,
+        max_target_positions=30, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        decoder_start_token_id=1, **sizes,
     )  # fmt: skip
-    WhisperModel(config).save_pretrained(folder)
+
+
+def _whisper(folder: Path) -> None:
+    from transformers import WhisperFeatureExtractor, WhisperModel
+
+    WhisperModel(_whisper_config(20)).save_pretrained(folder)
     WhisperFeatureExtractor(feature_size=8, chunk_length=1).save_pretrained(folder)
 
 
@@ -101,13 +110,52 @@ def _clap(folder: Path) -> None:
     extractor.save_pretrained(folder)
 
 
-def _wav2vec2(folder: Path) -> None:
-    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+def _wav2vec2_config(**further: Any) -> Any:
+    from transformers import Wav2Vec2Config
 
-    config = Wav2Vec2Config(
+    return Wav2Vec2Config(
         intermediate_size=16, conv_dim=(8, 8), conv_stride=(20, 16), conv_kernel=(20, 16),
         num_feat_extract_layers=2, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
-        vocab_size=20, **SMALL,
+        **SMALL, **further,
     )  # fmt: skip
-    Wav2Vec2Model(config).save_pretrained(folder)
+
+
+def _wav2vec2(folder: Path) -> None:
+    from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    Wav2Vec2Model(_wav2vec2_config(vocab_size=20)).save_pretrained(folder)
     Wav2Vec2FeatureExtractor().save_pretrained(folder)
+
+
+def speaker(folder: Path, word: str) -> str:
+    """A wav2vec2 that hears `word` in every sound, letter by letter; returns the folder."""
+    import json
+
+    import torch
+    from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+
+    folder.mkdir()
+    letters = ["<pad>", "<s>", "</s>", "<unk>", "|", *sorted(set(word))]
+    (folder / "vocab.json").write_text(json.dumps({one: row for row, one in enumerate(letters)}))
+    tokenizer = Wav2Vec2CTCTokenizer(str(folder / "vocab.json"))
+    tokenizer.save_pretrained(folder)
+    Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    model = Wav2Vec2ForCTC(_wav2vec2_config(vocab_size=len(letters), pad_token_id=0))
+    torch.nn.init.zeros_(model.lm_head.weight)
+    model.lm_head.bias.data = torch.eye(len(letters))[letters.index(word[0])]
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+def writer(folder: Path) -> str:
+    """A Whisper with random weights and a few words; returns the folder."""
+    import torch
+    from transformers import WhisperForConditionalGeneration
+
+    torch.manual_seed(0)
+    _whisper(folder)
+    _tokenizer(folder)
+    model = WhisperForConditionalGeneration(_whisper_config(vocab_size=len(WORDS)))
+    model.generation_config.max_length = 20
+    model.save_pretrained(folder)
+    return str(folder)

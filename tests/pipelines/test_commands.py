@@ -156,6 +156,16 @@ def test_the_pretrained_space_is_searched_and_knows_no_ids(
         assert all("id" not in row["weights"] for row in rows)
 
 
+def test_a_spoken_question_needs_a_speech_model(
+    settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "question.wav").write_bytes(b"no sound")
+    spoken = ["ask", "-", "--audio", str(tmp_path / "question.wav"), *settings]
+    assert cli.invoke(spoken) == 2
+    assert "ask.speech_model" in capsys.readouterr().err
+    assert cli.invoke([*spoken, "ask.speech_model=no/such"]) == 3
+
+
 def test_generated_vectors_stand_in_for_missing_ones(
     settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
