@@ -21,6 +21,7 @@ import shutil
 import signal
 import tempfile
 import time
+import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
 from recsys.data.vectors import read_vectors
 from recsys.errors import Fault
-from recsys.features import clips, images
+from recsys.features import clips, images, sounds
 from recsys.features.media import MediaFault, MediaLimits, read
 from recsys.vocabulary import Vocabulary
 
@@ -141,6 +142,11 @@ def write_valid(root: Path) -> None:
     shutil.copy(shop / "users.csv", made)
     vectors = pl.Series([[float(n), 1.0] for n in range(len(items))], dtype=pl.List(pl.Float32))
     items.select("item_id", vector=vectors).write_parquet(made / "vectors.parquet")
+    with wave.open(str(made / "sound.wav"), "wb") as sound:
+        sound.setnchannels(2)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(range(256)) * 50)
     (made / "ids").write_text("\n".join(sorted(items["item_id"])))
 
 
@@ -159,6 +165,10 @@ def parsers(root: Path) -> dict[str, tuple[bytes, Parser]]:
         "clip": (
             clip.read_bytes(),
             reader(lambda path: clips.decode(read(path, limits), 4, 32, limits)),
+        ),
+        "sound": (
+            (root / "as" / "sound.wav").read_bytes(),
+            reader(lambda path: sounds.decode(read(path, limits), 16_000, 1.0, limits)),
         ),
         "vectors": (
             (root / "as" / "vectors.parquet").read_bytes(),
