@@ -25,6 +25,7 @@ from recsys.errors import InputFault
 from recsys.serving import fallback, release, similar
 from recsys.settings import fingerprint
 
+FEW_USERS = 1000
 LIBRARIES = ("torch", "faiss-cpu", "numpy")  # they decide how a sum is rounded
 
 
@@ -97,7 +98,7 @@ def made(settings: Settings, night: Night, before: Earlier | None) -> Lists:
     else:
         changed = _changed(night, frames, before.log)
         some = [frame.filter(pl.col("user_id").is_in(changed.implode())) for frame in frames]
-        fresh = _of_known(settings, night, some)
+        fresh = _of_known(settings, night, _together(some))
         same = night.past["user_id"].unique()
         same = same.filter(~same.is_in(changed.implode()))
         lists = release.read_lists(before.release).select(fresh.columns)
@@ -108,6 +109,12 @@ def made(settings: Settings, night: Night, before: Earlier | None) -> Lists:
     lists = pl.concat([kept, fresh, _of_newcomers(settings, night)]).sort("user_id", "rank")
     users = (frame["user_id"].n_unique() for frame in (fresh, kept))
     return Lists(lists.rechunk(), near, *users)
+
+
+def _together(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Few users as one task: the towers read blocks that are filled up, however few ask."""
+    few = sum(frame["user_id"].n_unique() for frame in frames) <= FEW_USERS
+    return [pl.concat(frames)] if few else frames
 
 
 def _of_known(settings: Settings, night: Night, frames: list[pl.DataFrame]) -> pl.DataFrame:

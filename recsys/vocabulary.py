@@ -1,6 +1,7 @@
 """Outside ids to inside rows and back. `ids` are the outside world's names, `rows` are ours."""
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -30,7 +31,8 @@ class Vocabulary:
 
     def rows(self, ids: Iterable[str]) -> Rows:
         """Rows of `ids`; -1 where an id is unknown."""
-        return np.fromiter((self._rows.get(identifier, -1) for identifier in ids), dtype=np.int64)
+        found = map(self._rows.get, ids, itertools.repeat(-1))
+        return np.fromiter(found, dtype=np.int64)
 
     def names(self, rows: Sequence[int] | Rows) -> list[str]:
         """Ids of `rows`.
