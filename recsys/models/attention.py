@@ -18,8 +18,8 @@ DISTANCE_BUCKETS = NEAR + 17
 
 def time_bucket(seconds: Tensor) -> Tensor:
     """Logarithmic bucket of a time difference, floor(log2(s + 1)); negative ones count as 0 s."""
-    whole = seconds.clamp(min=0).float()
-    return torch.log2(whole + 1).floor().long().clamp(max=TIME_BUCKETS - 1)
+    whole = seconds.clamp(min=0).float()  # in place from here: there is one for each two events
+    return whole.add_(1).log2_().clamp_(max=TIME_BUCKETS - 1).long()
 
 
 def distance_bucket(length: int, device: torch.device) -> Tensor:
@@ -37,7 +37,7 @@ class _Lookup(torch.autograd.Function):
     def forward(ctx: Any, table: Tensor, index: Tensor) -> Tensor:
         ctx.save_for_backward(index)
         ctx.buckets = table.shape[1]
-        return table[:, index]
+        return table.index_select(1, index.flatten()).view(-1, *index.shape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
@@ -51,20 +51,35 @@ class _Lookup(torch.autograd.Function):
 
 
 class AttentionBias(nn.Module):
-    """What is added to attention scores before the softmax: time and distance, `[B, H, L, L]`."""
+    """What is added to attention scores before the softmax: time and distance, `[H, B, L, L]`."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.time = nn.Parameter(torch.zeros(heads, TIME_BUCKETS))
         self.distance = nn.Parameter(torch.zeros(heads, DISTANCE_BUCKETS))
 
-    def forward(self, times: Tensor, distances: Tensor) -> Tensor:
-        """Buckets `[B, L, L]` and `[L, L]` to `[B, H, L, L]`; of one place, both `[B, 1, L]`."""
+    def forward(self, times: Tensor, distances: Tensor, hidden: Tensor) -> Tensor:
+        """Buckets `[B, L, L]` and `[1, L, L]` to `[H, B, L, L]`; of one place, all `[B, 1, L]`.
+
+        What is `hidden`, bool and shaped as the distances, becomes -inf.
+        """
         by_time: Tensor = _Lookup.apply(self.time, times)  # type: ignore[no-untyped-call]
         by_distance: Tensor = _Lookup.apply(self.distance, distances)  # type: ignore[no-untyped-call]
-        if distances.dim() == 3:
-            by_distance = by_distance.transpose(0, 1)
-        return by_time.transpose(0, 1) + by_distance
+        return by_time + by_distance.masked_fill(hidden, -torch.inf)
+
+
+def attended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+    """softmax(q k / sqrt(d) + bias) v of `[H, B, L, d]`; `bias [H, B, L, L]` may be overwritten.
+
+    On a CPU by products of whole matrices: torch's fused attention multiplies small blocks by MKL,
+    which takes three times as long, forward and backward.
+    """
+    bias = bias.to(query.dtype)
+    if query.device.type != "cpu":
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    products = query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)
+    scores = bias.flatten(0, 1).baddbmm_(*products, alpha=query.shape[-1] ** -0.5)
+    return torch.bmm(torch.softmax(scores, dim=-1), value.flatten(0, 1)).view_as(query)
 
 
 class CausalAttention(nn.Module):
@@ -81,19 +96,15 @@ class CausalAttention(nn.Module):
 
     def forward(self, states: Tensor, times: Tensor | None, distances: Tensor | None) -> Tensor:
         """`times` and `distances` are the bias's buckets; neither is needed without a bias."""
-        split = self.project(states).unflatten(-1, (3, self.heads, -1))
-        query, key, value = split.permute(2, 0, 3, 1, 4)
+        query, key, value = self._heads(self.project(states))
         if self.bias is None or times is None or distances is None:
             mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         else:
             length = states.shape[1]
             future = torch.ones(length, length, dtype=torch.bool, device=states.device).triu(1)
-            bias = self.bias(times, distances).masked_fill(future, -torch.inf)
-            mixed = functional.scaled_dot_product_attention(
-                query, key, value, attn_mask=bias.to(query.dtype)
-            )
-        attended: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
-        return attended
+            bias = self.bias(times, distances.unsqueeze(0), future.unsqueeze(0))
+            mixed = attended(query, key, value, bias)
+        return self._joined(mixed)
 
     def last(
         self, states: Tensor, last: Tensor, times: Tensor | None, distances: Tensor | None
@@ -101,19 +112,27 @@ class CausalAttention(nn.Module):
         """What `forward` gives at place `last [B]` of each row, `[B, 1, D]`, and nothing else."""
         width = states.shape[-1]
         rows = torch.arange(len(last), device=last.device)
-        asked = functional.linear(states[rows, last].unsqueeze(1), self.project.weight[:width])
-        query = torch.unflatten(asked, -1, (self.heads, -1)).transpose(1, 2)
-        read = functional.linear(states, self.project.weight[width:])
-        key, value = torch.unflatten(read, -1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        asked = states[rows, last].unsqueeze(1)
+        (query,) = self._heads(functional.linear(asked, self.project.weight[:width]))
+        key, value = self._heads(functional.linear(states, self.project.weight[width:]))
         place = torch.arange(states.shape[1], device=states.device)
-        bias = torch.zeros((), dtype=query.dtype, device=query.device)
-        if self.bias is not None and times is not None and distances is not None:
-            bias = self.bias(times[rows, last].unsqueeze(1), distances[last].unsqueeze(1))
-        future = (place > last.unsqueeze(1)).unsqueeze(1).unsqueeze(1)
-        mask = bias.to(query.dtype).masked_fill(future, -torch.inf)
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        attended: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
-        return attended
+        future = (place > last.unsqueeze(1)).unsqueeze(1)
+        if self.bias is None or times is None or distances is None:
+            bias = query.new_zeros(self.heads, *future.shape).masked_fill(future, -torch.inf)
+        else:
+            bias = self.bias(times[rows, last].unsqueeze(1), distances[last].unsqueeze(1), future)
+        return self._joined(attended(query, key, value, bias))
+
+    def _heads(self, projected: Tensor) -> Tensor:
+        """`[B, L, n D]` to `[n, H, B, L, d]`."""
+        width = self.output.in_features
+        split = torch.unflatten(projected, -1, (-1, self.heads, width // self.heads))
+        return split.permute(2, 3, 0, 1, 4)
+
+    def _joined(self, mixed: Tensor) -> Tensor:
+        """`[H, B, L, d]` to `[B, L, D]`."""
+        joined: Tensor = self.output(mixed.permute(1, 2, 0, 3).flatten(2))
+        return joined
 
 
 class Block(nn.Module):

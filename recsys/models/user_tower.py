@@ -203,8 +203,7 @@ class UserTower(nn.Module):
         if last is not None and states.shape[1] != 1:
             states = _at(states, last)
         if self._adds_mean():
-            mean = running_mean(inputs, 1.0)
-            mean = mean if last is None else _at(mean, last)
+            mean = running_mean(inputs, 1.0, last)
             states = self.recent * states + self.output(mean)
         vectors: Tensor = self.norm(states)
         return vectors
@@ -249,8 +248,12 @@ def request_ages(ages: Tensor, mask: Tensor) -> Tensor:
     return following
 
 
-def running_mean(values: Tensor, decay: float) -> Tensor:
-    """`[B, L, D]`: entry l is the mean of `values` 0..l, event j weighted by decay^(l - j)."""
+def running_mean(values: Tensor, decay: float, last: Tensor | None = None) -> Tensor:
+    """`[B, L, D]`: entry l is the mean of `values` 0..l, event j weighted by decay^(l - j).
+
+    Only entry `last [B]` of each row where that is asked for, `[B, 1, D]`.
+    """
     place = torch.arange(values.shape[1], device=values.device, dtype=values.dtype)
     weights = (decay ** (place.unsqueeze(1) - place).clamp(min=0)).tril()
-    return (weights / weights.sum(dim=1, keepdim=True)) @ values
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    return (weights if last is None else weights[last].unsqueeze(1)) @ values
