@@ -254,6 +254,7 @@ def running_mean(values: Tensor, decay: float, last: Tensor | None = None) -> Te
     Only entry `last [B]` of each row where that is asked for, `[B, 1, D]`.
     """
     place = torch.arange(values.shape[1], device=values.device, dtype=values.dtype)
-    weights = (decay ** (place.unsqueeze(1) - place).clamp(min=0)).tril()
+    distance = (place.unsqueeze(1) - place).clamp(min=0)
+    weights = (torch.ones_like(distance) if decay == 1.0 else decay**distance).tril()
     weights = weights / weights.sum(dim=1, keepdim=True)
     return (weights if last is None else weights[last].unsqueeze(1)) @ values

@@ -18,7 +18,8 @@ Vectors = npt.NDArray[np.float32]
 ITEMS_PER_BLOCK = 4096
 EVENTS_PER_BLOCK = 2048
 USERS_PER_BLOCK = 64
-SHORTEST = 8  # histories are padded to a power of two from here, or to the longest that is read
+SHORTEST = 8  # histories are padded to a power of two from here, or to the longest that is read,
+LONG = 64  # and above this to the next quarter of the way to the next power
 
 
 @torch.inference_mode()
@@ -56,8 +57,8 @@ def of_users(
     longest = model.settings.users.max_length
     lengths = np.minimum(np.diff(histories.offsets), longest)
     result = np.zeros((len(lengths), items.shape[1]), np.float32)
-    padded = np.minimum(2 ** np.ceil(np.log2(np.maximum(lengths, SHORTEST))), longest)
-    for width in np.unique(padded[lengths > 0]).astype(np.int64):
+    padded = _padded(lengths, longest)
+    for width in np.unique(padded[lengths > 0]):
         members = np.flatnonzero((padded == width) & (lengths > 0))
         size = int(np.clip(EVENTS_PER_BLOCK // width, 1, USERS_PER_BLOCK))
         for start in range(0, len(members), size):
@@ -66,6 +67,13 @@ def of_users(
             state = _last_states(model, table, histories, full, lengths[full], moments[full], width)
             result[users] = state[: len(users)]
     return result
+
+
+def _padded(lengths: Rows, longest: int) -> Rows:
+    """Lengths rounded up, so that there are few of them: fewer steps where a step costs little."""
+    power = 2 ** np.ceil(np.log2(np.maximum(lengths, SHORTEST))).astype(np.int64)
+    step = np.where(power > LONG, power // 8, power)
+    return np.minimum(-(-lengths // step) * step, longest)
 
 
 def _last_states(
