@@ -22,15 +22,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 class ImageTextText:
-    """The text half; vectors of length 1.
-
-    Args:
-        model: a hub name or a local folder.
-        device: torch device.
-
-    Raises:
-        InputFault: the model is not there and cannot be had.
-    """
+    """The text half; vectors of length 1. Arguments and faults as of `TransformerText`."""
 
     modality = "text"
 
@@ -60,7 +52,7 @@ class ImageTextText:
 
 
 class ImageTextImage:
-    """The picture half; arguments and faults as of `ImageTextText`."""
+    """The picture half; its `limits` are those of pictures, all else as of `ImageTextText`."""
 
     modality = "image"
 

@@ -22,38 +22,20 @@ def transformers_model(setting: str, model: str, device: str, kind: str = "AutoM
         InputFault: the model is not there and cannot be had.
     """
     stay_offline()
-    import transformers
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    known = getattr(transformers, kind)
-    try:
-        loaded = known.from_pretrained(model, use_safetensors=True, trust_remote_code=False)
-    except (OSError, ValueError, ImportError) as error:
-        raise missing_model(setting, model, error) from None
-    return loaded.eval().to(device)
+    return _part(setting, model, kind, use_safetensors=True).eval().to(device)
 
 
 def tokenizer(setting: str, model: str) -> Any:
     """The tokenizer of a transformers network; arguments and faults as of `transformers_model`."""
-    stay_offline()
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-    except (OSError, ValueError, ImportError) as error:
-        raise missing_model(setting, model, error) from None
+    return _part(setting, model, "AutoTokenizer")
 
 
 def config(setting: str, model: str) -> Any:
     """What a transformers network is, without its weights; arguments and faults as above."""
-    stay_offline()
-    from transformers import AutoConfig
-
-    try:
-        return AutoConfig.from_pretrained(model, trust_remote_code=False)
-    except (OSError, ValueError, ImportError) as error:
-        raise missing_model(setting, model, error) from None
+    return _part(setting, model, "AutoConfig")
 
 
 def preprocessor(setting: str, model: str, kind: str) -> Any:
@@ -62,15 +44,19 @@ def preprocessor(setting: str, model: str, kind: str) -> Any:
     Args:
         kind: AutoImageProcessor or AutoFeatureExtractor.
     """
+    # torchvision's operators are not there on every CPU machine; Pillow's are
+    options = {"backend": "pil"} if kind == "AutoImageProcessor" else {}
+    return _part(setting, model, kind, **options)
+
+
+def _part(setting: str, model: str, kind: str, **options: object) -> Any:
+    """A part of a transformers network, by one of the library's classes; runs no code of it."""
     stay_offline()
     import transformers
 
-    # torchvision's operators are not there on every CPU machine; Pillow's are
-    options = {"backend": "pil"} if kind == "AutoImageProcessor" else {}
+    known = getattr(transformers, kind)
     try:
-        return getattr(transformers, kind).from_pretrained(
-            model, trust_remote_code=False, **options
-        )
+        return known.from_pretrained(model, trust_remote_code=False, **options)
     except (OSError, ValueError, ImportError) as error:
         raise missing_model(setting, model, error) from None
 
