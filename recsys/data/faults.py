@@ -32,7 +32,11 @@ CODES: dict[str, tuple[str, str, str]] = {
     "empty_id": ("an empty id", "a text that is not blank", "mend the producer"),
     "control_character": ("a control character", "printable ids", "mend the producer"),
     "id_type": ("not an id", "a text or a whole number", "write ids as texts"),
-    "bad_timestamp": ("not a time", "ISO 8601 with an offset, or an epoch number", "mend the row"),
+    "bad_timestamp": (
+        "not a time",
+        "ISO 8601 with an offset, or an epoch number",
+        "mend the row, or import by [mapping], which takes a pattern",
+    ),
     "timestamp_range": (
         "a time that cannot be right",
         "data.earliest up to a day from now",

@@ -29,7 +29,7 @@ def find(folder: Path, name: str) -> list[Path]:
     if not folder.is_dir():
         raise InputFault(
             "the dataset folder does not exist", value=str(folder), where="data.folder",
-            fix="name the folder that holds interactions and items",
+            fix="name the folder with interactions and items: data.folder=FOLDER, or --config FILE",
         )  # fmt: skip
     places = [folder / f"{name}{ending}" for ending in ENDINGS]
     found = [path for path in [*places, folder / name] if path.exists()]
