@@ -87,3 +87,14 @@ def test_the_shell_completes_commands_and_settings() -> None:
     assert found.stdout.split() == ["nightly"]
     found = run(**asked | {"COMP_CWORD": "2"}, COMP_WORDS="recsys ingest train.epo")
     assert found.stdout.split() == ["train.epochs="]
+
+
+@pytest.mark.parametrize(("given", "found"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "A"}, "A")])
+def test_waiting_threads_sleep_unless_told_otherwise(given: dict[str, str], found: str) -> None:
+    code = "import os, pipelines; print(os.environ['OMP_WAIT_POLICY'])"
+    kept = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True,
+        env={**kept, **given},
+    )  # fmt: skip
+    assert done.stdout.strip() == found
