@@ -57,7 +57,11 @@ def opened(content: bytes, formats: str, code: str) -> Iterator[Any]:
     try:
         with av.open(io.BytesIO(content), mode="r", options=options) as container:
             yield container
-    except (MediaFault, MemoryError):
+    except MediaFault:
+        raise
+    except av.FFmpegError as error:  # some of these are a MemoryError too: the file asks for it
+        raise MediaFault(code, f"{type(error).__name__}: {error}") from None
+    except MemoryError:
         raise
     except Exception as error:  # damaged files raise IndexError, ValueError and more
         raise MediaFault(code, f"{type(error).__name__}: {error}") from None

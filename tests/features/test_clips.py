@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from recsys.features import confined
+from recsys.features import clips, confined
 from recsys.features.confined import Decoded, Wanted
 from recsys.features.media import MediaFault, MediaLimits
 
@@ -116,6 +116,16 @@ def test_a_flipped_bit_never_raises_anything_else(tmp_path: Path) -> None:
         path.write_bytes(bytes(damaged))
         with contextlib.suppress(MediaFault):
             assert load(path, 4, 32, LIMITS).shape == (4, 32, 32, 3)
+
+
+def test_a_clip_that_asks_for_too_much_memory_is_no_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise av.error.MemoryError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(av, "open", refused)
+    with pytest.raises(MediaFault) as caught:
+        clips.decode(b"a clip", 2, 8, LIMITS)
+    assert caught.value.code == "not_a_clip"
 
 
 @pytest.mark.parametrize("kind", ["mp4", "matroska", "avi"])
