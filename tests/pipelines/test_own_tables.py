@@ -24,7 +24,7 @@ ITEMS = (
     "Nr;Name;Gruppe;Preis;Foto;Ab;Farbe\n"
     "Art 1/ß;Zelt;Outdoor > Zelte;1.299,50;vorn.jpg|seite/links.jpg;2026-05-01;rot\n"
     "Art 2;Schlafsack;Outdoor;12,90;https://cdn.example.com/2.jpg;;blau\n"
-    "Art 3;Kocher;;;fehlt.jpg;2026-06-01;\n"
+    "Art 3;Kocher;;;./vorn.jpg|fehlt.jpg;2026-06-01;\n"
 )
 
 
@@ -62,7 +62,7 @@ def test_names_zones_commas_and_photos_come_over(
     ]
     items = pl.read_parquet(out / "items.parquet")
     assert items["image"].to_list() == [
-        ["media/vorn.jpg", "media/seite/links.jpg"], [], ["media/fehlt.jpg"],
+        ["media/vorn.jpg", "media/seite/links.jpg"], [], ["media/vorn.jpg", "media/fehlt.jpg"],
     ]  # fmt: skip
     assert items["price"].to_list() == ["1299.50", "12.90", None]
     assert items["created_at"].dt.strftime("%F %R").to_list() == [
@@ -82,12 +82,12 @@ def test_check_takes_the_settings_that_an_import_wrote(
     assert cli.invoke(["check", *chosen, "catalogue.media_fail=0.5"]) == 0
     told = capsys.readouterr().out
     assert "2 read = 2 kept" in told
-    assert "1 of 3 image files are not there" in told
+    assert "1 of 4 image files are not there" in told
     assert "{" not in told
     assert cli.invoke(["check", "--json", *chosen]) == 3
     told = capsys.readouterr()
     assert json.loads(told.out)["refusals"]
-    assert "a night would refuse this data: items: 1 of 3 image paths" in told.err
+    assert "a night would refuse this data: items: 1 of 4 image paths" in told.err
 
 
 def test_events_without_a_weight_are_listed(

@@ -41,12 +41,11 @@ def gather(origin: Origin, start: str, staging: Path) -> tuple[dict[str, int], t
     urls = cells.filter(pl.col("written").str.contains(ADDRESS))
     written = cells["written"].filter(~cells["written"].str.contains(ADDRESS)).unique().sort()
     targets = {text: _target(text) for text in written}
-    there = {text: target for text, target in targets.items() if target != text
-             and _is_there(origin, f"{start}/{text}" if start else text)}  # fmt: skip
-    folder.place(
-        origin, {f"{start}/{text}" if start else text: to for text, to in there.items()}, staging
-    )
-    counts = {"media files": len(there)}
+    sources = {text: f"{start}/{text}" if start else text for text in written}
+    there = [text for text in written if targets[text] != text and _is_there(origin, sources[text])]
+    once = {targets[text]: sources[text] for text in there}  # ./a.jpg is a.jpg
+    folder.place(origin, {source: target for target, source in once.items()}, staging)
+    counts = {"media files": len(once)}
     replaced = pl.element().replace(list(targets), list(targets.values()))
     plain = pl.element().filter(~pl.element().str.contains(ADDRESS))
     items = items.with_columns(pl.col(name).list.eval(plain).list.eval(replaced) for name in named)
