@@ -27,6 +27,7 @@ NIGHTLY = {
     "recall": ("recall", charts.BLUE),
 }
 Row = Mapping[str, Any]
+ASIDE = 0.012  # of the axis
 Point = tuple[str, float, list[float]]
 
 
@@ -45,9 +46,11 @@ def staleness(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     if not rows:
         return {}
     middles = tuple((row["from_hours"] + row["to_hours"]) / 2 for row in rows)
+    aside = ASIDE * (rows[-1]["to_hours"] - rows[0]["from_hours"])  # intervals beside each other
+    beside = tuple(middle + aside for middle in middles)
     drawn = [
         _aged("lists as made", [row["stale"] for row in rows], middles, charts.BLUE),
-        _aged("made anew each time", [row["fresh"] for row in rows], middles, charts.GREEN),
+        _aged("made anew each time", [row["fresh"] for row in rows], beside, charts.GREEN),
     ]
     ticks = [rows[0]["from_hours"], *(row["to_hours"] for row in rows)]
     label = f"recall_at_{part['k']}"
