@@ -76,7 +76,7 @@ def trained(
 
     towers, _ = lessons.fit(settings, lesson, None, report)
     towers.eval()
-    reranker = train.fit_reranker(settings, towers, lesson)
+    reranker = train.settle(settings, towers, lesson)
     return replace(model, towers=towers.cpu(), reranker=reranker)
 
 

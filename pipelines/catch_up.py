@@ -44,5 +44,6 @@ def caught_up(settings: Settings, found: Inputs, model: Model, until_seconds: in
     data = TrainingData(
         features, known, lessons.trends_of(settings, known, found.created_seconds()), since
     )
+    lessons.count_events(towers, data)
     steps = trainer.catch_up(towers, data, settings.train)
     return replace(model, towers=towers.cpu(), trained=names) if steps else model

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import torch
 
 from pipelines import encode, pretrain, stand_ins
 from pipelines.inputs import Floats, Inputs
@@ -151,8 +152,15 @@ def fit(
         ranked = recommender.candidates(asked.known, moments=asked.moments).rows
         return float(np.nanmean(recall_at_k(match(ranked, asked.relevant), VALIDATION_K)))
 
+    count_events(model, lesson.data)
     result = trainer.fit(model, lesson.data, validate, settings.train, folder, report, resume)
     return model, result
+
+
+def count_events(model: TwoTower, data: TrainingData) -> None:
+    """Tells the model how many events each of its ids is learned from."""
+    counts = np.bincount(data.histories.items, minlength=len(data.features))
+    model.learned_from(data.features, torch.from_numpy(counts))
 
 
 def trends_of(settings: Settings, learned: Histories, created_seconds: Floats) -> Trends | None:

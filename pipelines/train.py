@@ -23,7 +23,7 @@ from recsys.errors import InputFault
 from recsys.models import saved
 from recsys.models.two_tower import TwoTower
 from recsys.progress import say
-from recsys.serving import recommend, reranking
+from recsys.serving import handover, recommend, reranking
 from recsys.serving.reranking import Reranker
 from recsys.settings import fingerprint
 from recsys.training.trainer import FitResult
@@ -128,7 +128,7 @@ def _train(
     if not result.finished:
         raise SystemExit(0)
     model.eval()
-    reranker = fit_reranker(settings, model, lesson)
+    reranker = settle(settings, model, lesson)
     return _publish(settings, found, split, model.cpu(), lesson, reranker, result), result
 
 
@@ -140,9 +140,14 @@ def _silent(metrics: Mapping[str, float], step: int) -> None:
     """What all processes but the first report."""
 
 
-def fit_reranker(settings: Settings, model: TwoTower, lesson: Lesson) -> Reranker:
-    """Weights of the list's terms, fitted on the validation window."""
+def settle(settings: Settings, model: TwoTower, lesson: Lesson) -> Reranker:
+    """What the validation window fits after training: the model's hand-over, the terms' weights."""
     asked = lesson.asked
+    if settings.model.items.handover:
+        handover.fit(
+            model, lesson.data.features, lesson.shop, asked.known, asked.relevant,
+            asked.at_seconds, asked.moments,
+        )  # fmt: skip
     recommender = recommend.prepare(
         model, lesson.data.features, lesson.shop, asked.at_seconds, settings.lists
     )

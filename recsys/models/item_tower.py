@@ -27,6 +27,11 @@ class ItemTowerSettings(Section):
         default=0.2, ge=0, lt=1,
         description="share of a batch's items whose id is hidden: content learns to stand in",
     )  # fmt: skip
+    handover: bool = Field(
+        default=True,
+        description="lists take an item for what its content says while its id has few events; how "
+        "many are few is found on the validation window",
+    )
     modality_dropout: float = Field(
         default=0.1, ge=0, lt=1, description="share of content modalities hidden while training"
     )

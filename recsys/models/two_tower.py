@@ -1,6 +1,7 @@
 """Both towers and the temperature between them: what is trained, saved and served."""
 
 import copy
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -59,7 +60,14 @@ class TwoTower(nn.Module):
 
     A score is `users . items / temperature + trends`; for cosine both are unit vectors. Inner
     product is the index's metric in both cases.
+
+    In evaluation mode an item's vector is handed over from its content to its id as events arrive:
+    of n events, n / (n + `handover`) of it is the tower's vector, the rest what the tower makes of
+    the content alone. `handover` is 0, no mixture, until somebody sets it.
     """
+
+    handover: Tensor
+    id_events: Tensor
 
     def __init__(self, settings: ModelSettings, shape: ModelShape) -> None:
         super().__init__()
@@ -70,6 +78,8 @@ class TwoTower(nn.Module):
         self.user_tower = UserTower(settings.users, len(shape.event_names) + 1, width)
         self.trends = TrendTerms(settings.trends)
         self.log_temperatures = nn.Parameter(torch.full((2,), settings.temperature).log())
+        self.register_buffer("handover", torch.zeros(()))
+        self.register_buffer("id_events", torch.zeros(shape.table_rows))
 
     @property
     def temperatures(self) -> Tensor:
@@ -97,11 +107,32 @@ class TwoTower(nn.Module):
         larger.shape = self.shape.model_copy(update={"table_rows": table_rows})
         table = id_embedding.grown(self.item_tower.id_embedding, table_rows)
         larger.item_tower.id_embedding = table
+        more = table_rows - len(self.id_events)
+        larger.id_events = functional.pad(self.id_events, (0, more))
         return larger
+
+    @torch.no_grad()
+    def learned_from(self, features: ItemFeatures, counts: Tensor) -> None:
+        """Remembers how many events, `counts [N]`, the ids of `features` were learned from."""
+        rows = features.id_rows().to(self.id_events.device)
+        known = rows >= 0
+        self.id_events[rows[known]] = counts.to(self.id_events)[known]
 
     def items(self, features: ItemFeatures) -> Tensor:
         """Item vectors `[n, D]` float32; `features.gather(rows)` first for some of them."""
-        return self._finished(self.item_tower(features))
+        vectors = self._finished(self.item_tower(features))
+        if self.training or not bool(self.handover > 0):
+            return vectors
+        rows = features.id_rows()
+        mixed = (rows >= 0) & features.present[:, :-1].any(dim=1)
+        hidden = features.present.clone()
+        hidden[:, -1] = False
+        content = self._finished(self.item_tower(replace(features, present=hidden)))
+        events = self.id_events[rows.clamp(min=0)] if len(self.id_events) else vectors[:, 0]
+        share = torch.where(mixed, events / (events + self.handover), 1.0)
+        handed = content.lerp(vectors, share.unsqueeze(-1))
+        cosine = self.settings.similarity == "cosine"
+        return functional.normalize(handed, dim=-1) if cosine else handed
 
     def users(
         self,

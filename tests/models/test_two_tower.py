@@ -1,5 +1,7 @@
 """Both towers together: similarity, temperature, the last state, the same seed."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -71,6 +73,40 @@ def test_a_grown_model_gives_old_items_the_same_vectors() -> None:
     torch.testing.assert_close(new[rows:], old.mean(dim=0).expand(3, -1))
     with pytest.raises(ValueError, match="cannot grow"):
         model.grown(rows - 1)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_items_are_handed_over_from_content_to_id(similarity: str) -> None:
+    model, items = built(similarity), catalogue()
+    hidden = items.present.clone()
+    hidden[:, -1] = False
+    whole, content = model.items(items), model.items(replace(items, present=hidden))
+    counts = torch.arange(N) * 10.0
+    model.learned_from(items, counts)
+    assert torch.equal(model.items(items), whole)  # until it is set, nothing is mixed
+    model.handover.fill_(30.0)
+    mixed = model.items(items)
+    share = (counts / (counts + 30))[:-1, None]
+    expected = share * whole[:-1] + (1 - share) * content[:-1]
+    if similarity == "cosine":
+        expected = expected / expected.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(mixed[:-1], expected)
+    assert torch.equal(mixed[-1], whole[-1])  # of an unknown id, content is all there is
+    assert torch.equal(model.grown(N + 4).items(items), mixed)
+
+
+def test_what_has_no_content_keeps_its_id_alone_and_training_never_mixes() -> None:
+    model, items = built(), catalogue()
+    items.present[2, 0] = False
+    whole = model.items(items)
+    model.handover.fill_(30.0)
+    assert torch.equal(model.items(items)[2], whole[2])
+    model.train()
+    torch.manual_seed(0)
+    before = model.items(items)
+    model.handover.fill_(0.0)
+    torch.manual_seed(0)
+    assert torch.equal(model.items(items), before)
 
 
 def test_a_user_vector_is_the_last_state_of_the_last_events() -> None:

@@ -23,13 +23,13 @@ GATES = ("few_users", "gains_on_popular", "same_list", "one_item_in_lists")  # i
 
 def upside_down(patch: pytest.MonkeyPatch) -> None:
     """Models trained from now on list the least fitting items first."""
-    right = train.fit_reranker
+    right = train.settle
 
     def turned(*inputs: Any) -> Reranker:
         fitted = right(*inputs)
         return dataclasses.replace(fitted, weights=(-1.0, *(0.0 for _ in fitted.weights[1:])))
 
-    patch.setattr(train, "fit_reranker", turned)
+    patch.setattr(train, "settle", turned)
 
 
 class Work:

@@ -1,0 +1,84 @@
+"""How many events an item's id needs before its vector is its own, found on the validation window.
+
+A vector that was learned from few events is mostly noise; what its content says is not. The mixture
+is `TwoTower.items`'; its one number is chosen by the likelihood of what users did among all that
+could be listed: the smallest that is not clearly worse than the best, by the rule of one standard
+error (Breiman and others, 1984), so that ids count wherever they know something.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.data import histories as histories_module
+from recsys.data.histories import Histories
+from recsys.evaluation.lists import RowSets
+from recsys.models.item_features import ItemFeatures
+from recsys.models.two_tower import TwoTower
+from recsys.serving import recommend, vectors
+from recsys.serving.recommend import Shop
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+EVENTS = (0.0, 3.0, 10.0, 30.0, 100.0)  # at which an item is half content, half id
+MOST_USERS = 1_000  # more are not asked
+USERS_PER_BLOCK = 64
+
+
+def fit(
+    model: TwoTower, features: ItemFeatures, shop: Shop, known: Histories, relevant: RowSets,
+    at_seconds: int, moments: Rows | None,
+) -> None:  # fmt: skip
+    """Sets `model.handover`; leaves it 0 where items have no content, or no id.
+
+    Args:
+        model: in evaluation mode, with the events of its ids.
+        features: of all N items.
+        shop: what lists of the window may know.
+        known: histories of the window's users at its beginning.
+        relevant: what each of them did in it.
+        at_seconds: the window's beginning.
+        moments: `[U]` when each of them asked; None for the beginning.
+    """
+    present = features.present
+    if not bool((present[:, -1] & present[:, :-1].any(dim=1)).any()):
+        return
+    could = relevant.restrict(shop.eligible)
+    users = np.random.default_rng(0).permutation(np.flatnonzero(could.sizes()))[:MOST_USERS]
+    if len(users) < 2:
+        return
+    asked = histories_module.select(known, tuple(known.user_ids[user] for user in users))
+    wanted = [could.rows[could.offsets[user] : could.offsets[user + 1]] for user in users]
+    when = at_seconds if moments is None else moments[users]
+    offsets = recommend.item_terms(model, shop, at_seconds).offsets()
+    told = []
+    for events in EVENTS:
+        model.handover.fill_(events)
+        every = vectors.of_items(model, features)
+        asking = vectors.of_users(model, every, asked, when) / model.temperature.item()
+        told.append(_likelihood(asking, every, offsets, shop, asked, wanted))
+    model.handover.fill_(EVENTS[_simplest(np.array(told))])
+
+
+def _likelihood(
+    asking: npt.NDArray[np.float32], every: npt.NDArray[np.float32], offsets: Floats, shop: Shop,
+    asked: Histories, wanted: list[Rows],
+) -> Floats:  # fmt: skip
+    """`[U]` each user's mean log probability of what was wanted among what could be listed."""
+    told = np.empty(len(asking))
+    for start in range(0, len(asking), USERS_PER_BLOCK):
+        scores = asking[start : start + USERS_PER_BLOCK] @ every.T + offsets
+        scores[:, ~shop.eligible] = -np.inf
+        for place, row in enumerate(scores):
+            user = start + place
+            had = asked.items[asked.offsets[user] : asked.offsets[user + 1]]
+            row[np.setdiff1d(had, wanted[user])] = -np.inf
+            told[user] = row[wanted[user]].mean() - np.logaddexp.reduce(row)
+    return told
+
+
+def _simplest(told: Floats) -> int:
+    """The first of `told [C, U]` that is not worse than the best by more than a standard error."""
+    best = told[told.mean(axis=1).argmax()]
+    lack = best - told
+    error = lack.std(axis=1) / np.sqrt(lack.shape[1])
+    return int(np.flatnonzero(lack.mean(axis=1) <= error)[0])
