@@ -2,8 +2,10 @@
 
 One core of an AMD EPYC with AVX-512, default settings, one epoch, 30 events a user, items with a
 title and no pictures. Every number is a plane that `benchmarks/scale.py` laid through its smaller
-loads (benchmarks/README.md shows how well it met the larger one); `SEARCH` is from
-`benchmarks/nightly_speed.py`. None is a guess: what was not measured is not here.
+loads (benchmarks/README.md shows how well it met the larger one), but what ingest takes for an
+event: a line through four sizes, at 50 events a user and 16 buckets (its memory goes by the largest
+bucket, so more of them take less). `SEARCH` is from `benchmarks/nightly_speed.py`. None is a guess:
+what was not measured is not here.
 """
 
 from dataclasses import dataclass
@@ -39,16 +41,16 @@ class Measured:
     items: float
 
 
-LARGEST = Measured(135_000, 8_000)  # of training and the night; ingest had 2.7 million events
+LARGEST = Measured(135_000, 8_000)  # of training and the night; ingest had 100 million events
 
 # seconds for one score of exact search: (1 / 5,183 - 1 / 18,086 users a second) / 90,000 items
 SEARCH = 1.53e-9
 
 MEASURED = {
     "ingest": StageCosts(
-        seconds=Cost(1.70, 1.20e-6, 2.55e-6),
-        memory=Cost(433e6, 250, 262),
-        disk=Cost(103e3, 8.16, 29.0),
+        seconds=Cost(1.91, 1.92e-6, 2.55e-6),
+        memory=Cost(597e6, 17.5, 262),
+        disk=Cost(61e3, 10.0, 29.0),
     ),
     # peak memory of these two grows with what a batch and a block hold, not by a plane
     "train": StageCosts(

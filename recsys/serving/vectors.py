@@ -7,6 +7,7 @@ make lists.
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
 
 from recsys.data.histories import Histories
 from recsys.models.item_features import ItemFeatures
@@ -91,7 +92,7 @@ def _last_states(
     ages = np.where(mask, at_seconds[:, None] - histories.times[events], 0)
     device = table.device
     state = model.user_vectors(
-        table[torch.from_numpy(histories.items[events]).to(device)],
+        functional.embedding(torch.from_numpy(histories.items[events]).to(device), table),
         torch.from_numpy(np.where(mask, histories.events[events], 0)).to(device),
         torch.from_numpy(ages).to(device),
         torch.from_numpy(mask).to(device),
