@@ -16,7 +16,7 @@ from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys.data import catalogue
 from recsys.errors import UsageFault, shown
-from recsys.features import attributes, confined, encoders
+from recsys.features import attributes, encoders
 from recsys.features import encode as filling
 from recsys.features.store import Store
 from recsys.models.item_features import ItemFeatures
@@ -71,7 +71,6 @@ def fill(settings: Settings, found: Inputs) -> list[dict[str, Any]]:
                 "reasons": reasons,
             }
         )
-    confined.rest()
     return rows
 
 

@@ -90,13 +90,6 @@ def decode(content: bytes, wanted: Wanted, limits: MediaLimits) -> Decoded:
             process.end()
 
 
-def rest() -> None:
-    """Ends the processes that have nothing to do."""
-    for waiting in list(_idle.values()):
-        while waiting:
-            waiting.pop().end()
-
-
 class _Process:
     """A process that decodes one file at a time, within limits."""
 
@@ -162,8 +155,14 @@ class _Process:
             case code if code == -signal.SIGXCPU:
                 seconds = self._limits.timeout_seconds
                 return MediaFault("timeout", f"not decoded in {seconds:g} s of computing")
+            case code if code == -signal.SIGALRM:
+                return MediaFault("timeout", "its decoder had just ended for want of work")
             case code:
                 return MediaFault("crashed", f"its decoder died (exit code {code})")
+
+    def lives(self) -> bool:
+        """Whether it still waits for a question: one that had none for a while ends."""
+        return self._process.poll() is None
 
     def end(self) -> None:
         """Kills it, if it still lives."""
@@ -180,6 +179,8 @@ os.register_at_fork(after_in_child=_idle.clear)  # a fork must not talk to its p
 def _taken(limits: MediaLimits) -> _Process | None:
     waiting = _idle.get(limits, [])
     try:
-        return waiting.pop()
+        while not (process := waiting.pop()).lives():
+            process.end()
     except IndexError:  # other threads were quicker
         return None
+    return process

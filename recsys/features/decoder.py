@@ -13,6 +13,7 @@ import json
 import os
 import pkgutil
 import resource
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ from recsys.features.media import READY, MediaFault, MediaLimits
 Decoded = npt.NDArray[Any]
 BYTES_PER_PIXEL = 64  # of the widest way to RGB, by eight-byte floats
 SPARE_BYTES = 2**28
+IDLE_SECONDS = 30
 STREAMS = 3  # stdin, stdout, stderr
 LINUX = sys.platform == "linux"
 NEW_USER, NEW_NETWORK, NO_NEW_PRIVILEGES = 0x10000000, 0x40000000, 38
@@ -46,9 +48,11 @@ def main() -> None:
     sink.write(READY)
     sink.flush()
     while header := source.readline():
+        signal.alarm(0)
         asked = json.loads(header)
         give_time(limits.timeout_seconds)
         _answer(sink, source.read(asked["bytes"]), asked, limits)
+        signal.alarm(IDLE_SECONDS)  # nobody asks any more: this ends the process
 
 
 def decoded(content: bytes, asked: Mapping[str, Any], limits: MediaLimits) -> Decoded:

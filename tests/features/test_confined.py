@@ -80,15 +80,18 @@ def test_s18_a_decoder_can_do_nothing_but_compute() -> None:
 
 def test_a_decoder_that_dies_takes_one_file_along(monkeypatch: pytest.MonkeyPatch) -> None:
     content = saved("PNG")
-    confined.rest()
     confined.decode(content, Wanted("image"), LIMITS)
-    process = confined._idle[LIMITS][0]._process
+    process = confined._idle[LIMITS][-1]._process
+    os.kill(process.pid, signal.SIGALRM)  # it had nothing to do for a while
+    process.wait()
+    confined.decode(content, Wanted("image"), LIMITS)
+    process = confined._idle[LIMITS][-1]._process
     os.kill(process.pid, signal.SIGSTOP)  # it hangs
     monkeypatch.setattr(confined, "WALL_SECONDS", 0.1)
     assert code(content) == "timeout"
     monkeypatch.undo()
     confined.decode(content, Wanted("image"), LIMITS)
-    os.kill(confined._idle[LIMITS][0]._process.pid, signal.SIGSEGV)
+    os.kill(confined._idle[LIMITS][-1]._process.pid, signal.SIGSEGV)
     assert code(content) == "crashed"
     confined.decode(content, Wanted("image"), LIMITS)
 
