@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from torch import Tensor
 
 from pipelines.erase_files import places, without, write_without
 from pipelines.erase_texts import MARK, Target, scrubbed
@@ -22,11 +21,9 @@ from recsys import artefacts
 from recsys.artefacts import Staged
 from recsys.data import buckets, catalogue
 from recsys.models import saved
-from recsys.models.two_tower import TwoTower
 from recsys.serving import release
 
 MADE_BY_PUBLISHING = {"format", "kind", "name", "content", "parents", "files", artefacts.SEAL}
-TABLE = "item_tower.id_embedding.table.weight"
 REPORT = "report.html"
 EXAMPLES = re.compile(r'<section id="examples">.*?</section>', re.DOTALL)
 LINK = '<a href="#examples">Example lists</a>'
@@ -161,12 +158,7 @@ def _model(folder: Path, staged: Staged, target: Target) -> set[str]:
     if target.kind == "user" or target.identifier not in ids:
         return set()
     left = [row for row, item in enumerate(ids.ids) if item != target.identifier]
-    shape = model.shape.model_copy(update={"table_rows": len(left)})
-    smaller = TwoTower(model.settings, shape)
-    weights: dict[str, Tensor] = model.state_dict()
-    table = weights[TABLE]  # a table has one row at least
-    smaller.load_state_dict({**weights, TABLE: table[left] if left else table[:1] * 0})
-    saved.write(smaller.eval(), staged.folder, ids.names(left))
+    saved.write(model.kept(left), staged.folder, ids.names(left))
     return {saved.WEIGHTS, saved.DESCRIPTION, saved.ITEM_IDS}
 
 

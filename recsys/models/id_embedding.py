@@ -45,3 +45,12 @@ def grown(embedding: IdEmbedding, rows: int) -> IdEmbedding:
         larger.table.weight[: old.shape[0]] = old
         larger.table.weight[old.shape[0] :] = old.mean(dim=0)
     return larger
+
+
+def kept(embedding: IdEmbedding, rows: list[int]) -> IdEmbedding:
+    """A table of these rows of `embedding`, in this order; of none, one row of zeros."""
+    old = embedding.table.weight.detach()
+    smaller = IdEmbedding(len(rows), old.shape[1]).to(old.device)
+    with torch.no_grad():
+        smaller.table.weight.copy_(old[rows] if rows else torch.zeros_like(old[:1]))
+    return smaller

@@ -111,6 +111,15 @@ class TwoTower(nn.Module):
         larger.id_events = functional.pad(self.id_events, (0, more))
         return larger
 
+    def kept(self, rows: list[int]) -> "TwoTower":
+        """A copy whose id table holds only these rows, in this order; there may be none."""
+        smaller = copy.deepcopy(self)
+        smaller.shape = self.shape.model_copy(update={"table_rows": len(rows)})
+        table = id_embedding.kept(self.item_tower.id_embedding, rows)
+        smaller.item_tower.id_embedding = table
+        smaller.id_events = self.id_events[rows]
+        return smaller
+
     @torch.no_grad()
     def learned_from(self, features: ItemFeatures, counts: Tensor) -> None:
         """Remembers how many events, `counts [N]`, the ids of `features` were learned from."""

@@ -109,6 +109,21 @@ def test_what_has_no_content_keeps_its_id_alone_and_training_never_mixes() -> No
     assert torch.equal(model.items(items), before)
 
 
+def test_a_model_without_an_id_gives_the_others_the_same_vectors() -> None:
+    model, items = built(), catalogue()
+    model.learned_from(items, torch.arange(N) * 10.0)
+    model.handover.fill_(30.0)
+    left = [row for row in range(N - 1) if row != 2]
+    smaller = model.kept(left)
+    assert smaller.shape.table_rows == N - 2
+    others = replace(items.gather(torch.tensor(left)), table_rows=torch.arange(N - 2))
+    assert torch.equal(smaller.items(others), model.items(items)[left])
+    nobody = model.kept([])
+    unknown = torch.full((N, 1), False)
+    content = replace(items, present=torch.cat([items.present[:, :1], unknown], dim=1))
+    assert torch.equal(nobody.items(content), model.items(content))
+
+
 def test_a_user_vector_is_the_last_state_of_the_last_events() -> None:
     model = built()
     items = torch.randn(3, 7, D)
