@@ -8,7 +8,7 @@ SHARE = 0.01  # of all events that a window shall hold,
 FEWEST, MOST = 1_000, 100_000  # but no fewer, and no more than is enough for any judgement;
 LARGEST_SHARE = 0.05  # of a small log, which has to be learned from too
 WEEK, LONGEST = 7, 3650  # days
-PART_OF_LOG = 10  # no window of a short log need be longer than this part of it
+PART_OF_LOG = 8  # no window of a short log need be longer than this part of it
 
 
 def days(seconds: npt.NDArray[np.int64], end: int) -> int:
