@@ -4,11 +4,20 @@ import codecs
 import datetime
 import math
 import zoneinfo
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from recsys.settings import Section
+
+
+def _known_zone(value: str) -> str:
+    if value and value not in zoneinfo.available_timezones():
+        raise ValueError("not an IANA time zone, such as UTC or Europe/Berlin")
+    return value
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]  # its name, or nothing
 
 
 class Names(Section):
@@ -54,7 +63,7 @@ class DataSettings(Section):
     timestamp_unit: Literal["", "s", "ms", "us", "ns"] = Field(
         "", description="Unit of epoch numbers in time columns; empty refuses such numbers."
     )
-    timezone: str = Field(
+    timezone: TimeZone = Field(
         "", description="IANA zone of times without one, as Europe/Berlin; empty refuses them."
     )
     earliest: datetime.date = Field(
@@ -108,13 +117,6 @@ class DataSettings(Section):
             return codecs.lookup(value).name
         except LookupError:
             raise ValueError("not an encoding that Python knows, such as utf-8, latin-1") from None
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        if value and value not in zoneinfo.available_timezones():
-            raise ValueError("not an IANA time zone, such as UTC or Europe/Berlin")
-        return value
 
     @field_validator("events")
     @classmethod

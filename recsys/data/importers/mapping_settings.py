@@ -1,11 +1,11 @@
 """The section [mapping]: which file is which table, and which of its columns is which of ours."""
 
 import codecs
-import zoneinfo
 from typing import Literal
 
 from pydantic import Field, field_validator
 
+from recsys.data.settings import TimeZone
 from recsys.settings import Section
 
 
@@ -47,16 +47,9 @@ class TimedTable(MappedTable):
     time: str = Field(
         "iso", min_length=1, description="iso, an epoch unit (s, ms, us, ns), or as in strptime."
     )
-    timezone: str = Field(
+    timezone: TimeZone = Field(
         "", description="IANA zone of times without one; empty refuses them (items: the log's)."
     )
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        if value and value not in zoneinfo.available_timezones():
-            raise ValueError("not an IANA time zone, such as UTC or Europe/Berlin")
-        return value
 
 
 class MappedLog(TimedTable):
