@@ -1,5 +1,6 @@
 """A trained model as the stages use it: read from its folder, checked."""
 
+import functools
 import json
 import shutil
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from recsys.models.two_tower import TwoTower
 from recsys.progress import say
 from recsys.serving import release, reranking
 from recsys.serving.reranking import Reranker
+from recsys.settings import flat
 
 KIND, ROOT = "model", "models"
 COURSE = "training.json"
@@ -35,13 +37,27 @@ class Model:
 
 
 def load(settings: Settings) -> Model:
-    """The live model.
+    """The live model; settings that it was not trained with are named, once.
 
     Raises:
         InputFault: there is none, or it is damaged.
     """
     folder, _ = artefacts.current(settings.root / ROOT, KIND, check=False)
-    return read(folder)
+    model = read(folder)
+    now = dict(flat(settings.model_dump(include={"model"})))
+    then = dict(flat({"model": model.towers.settings.model_dump()}))
+    changed = [f"{key} = {then[key]}, now {now[key]}" for key in now if then[key] != now[key]]
+    if changed:
+        _warn(
+            f"warning: the live model was trained with other settings ({'; '.join(changed)}): "
+            "they count from the next training on"
+        )
+    return model
+
+
+@functools.cache
+def _warn(text: str) -> None:
+    say(text)
 
 
 def read(folder: Path) -> Model:

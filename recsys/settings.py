@@ -6,7 +6,7 @@ Every room declares its own `Section` beside what it sets; `pipelines.settings` 
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,6 +48,15 @@ def load(kind: type[S], path: Path | None, overrides: Iterable[str] = ()) -> S:
 def fingerprint(section: BaseModel) -> str:
     """A short hash of the settings: equal settings, equal fingerprint (16 hex digits)."""
     return hashlib.sha256(section.model_dump_json().encode()).hexdigest()[:16]
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings as `section.key` and value, from nested mappings."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _read(path: Path) -> str:

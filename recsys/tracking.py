@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from recsys.offline import stay_offline
 from recsys.progress import say
-from recsys.settings import Section
+from recsys.settings import Section, flat
 
 SCHEMES = ("sqlite", "http", "https", "file", "databricks")
 FILE_STORE = "MLFLOW_ALLOW_FILE_STORE"
@@ -56,8 +56,8 @@ class Tracker:
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Logs nested settings as dotted parameters, cut at 500 characters."""
-        flat = {key: redacted(str(value))[:500] for key, value in _flat(values)}
-        self._attempt(lambda mlflow: mlflow.log_params(flat))
+        told = {key: redacted(str(value))[:500] for key, value in flat(values)}
+        self._attempt(lambda mlflow: mlflow.log_params(told))
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Logs finite metrics under legal names (`recall_at_10`); warns of the others."""
@@ -158,11 +158,3 @@ def _start(mlflow: Any, settings: TrackingSettings, work: Path, name: str) -> No
 
 def _legal(name: str) -> str:
     return re.sub(r"[^\w./ -]", "_", name.replace("@", "_at_"))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -17,6 +17,7 @@ from torch import Tensor
 from recsys import artefacts
 from recsys.errors import InputFault, MismatchFault
 from recsys.progress import say
+from recsys.settings import flat
 
 KIND = "checkpoint"
 PREFIX = "step-"
@@ -73,7 +74,7 @@ def compare(saved: Mapping[str, Any], wanted: Mapping[str, Any], where: Path) ->
     Raises:
         MismatchFault: with the dotted names that differ and both values.
     """
-    old, new = dict(_flat(saved)), dict(_flat(wanted))
+    old, new = dict(flat(saved)), dict(flat(wanted))
     changed = [
         f"{name}: {new.get(name, 'nothing')} instead of {old.get(name, 'nothing')}"
         for name in sorted(old.keys() | new.keys())
@@ -142,13 +143,3 @@ def _folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     return sorted((path for path in root.glob(f"{PREFIX}*") if path.is_dir()), reverse=True)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            pairs += _flat(value, f"{prefix}{name}.")
-        else:
-            pairs.append((prefix + name, value))
-    return pairs

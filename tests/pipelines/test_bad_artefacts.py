@@ -82,6 +82,10 @@ def nothing(root: Path) -> None:
     ("prepare", "command", "code", "said"),
     [
         pytest.param(grow, ["train", "--resume"], 6, ["another run", "data"], id="M06"),
+        pytest.param(
+            nothing, ["evaluate", "model.width=24"], 0,
+            ["model.width = 16, now 24", "next training"], id="M11",
+        ),
         pytest.param(nothing, ["status"], 4, ["expired", "valid for 72"], id="L06"),
         pytest.param(nothing, ["diff", "2026-10-29", "2026-10-30"], 6, ["5 and 6"], id="L08-diff"),
         pytest.param(
