@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines import inputs, lessons, pretrain, space
+from pipelines import inputs, lessons, pretrain
 from pipelines.settings import Settings
 from recsys.data.splits import TEST
 from recsys.data.synthetic import ShopSettings, plant
@@ -96,10 +96,10 @@ def across(name: str, model: TwoTower, features: ItemFeatures) -> None:
         "photo: colour and pattern": ("image", truth.hue * 100 + truth.pattern),
         "clip: motion": ("video", truth.motion),
     }
-    items = vectors.of_items(model, space.only(features, features.names))
+    items = vectors.of_items(model, features.only(features.names))
     for title, (modality, value) in shown.items():
         has = features.present[:, features.names.index(modality)].numpy()
-        scores = vectors.of_items(model, space.only(features, (modality,))) @ items.T
+        scores = vectors.of_items(model, features.only((modality,))) @ items.T
         np.fill_diagonal(scores, -np.inf)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :K]
         hits = (value[best] == value[:, None])[has].sum(axis=1)

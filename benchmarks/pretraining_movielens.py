@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipelines import annotate, encode, inputs, sources, space
+from pipelines import annotate, encode, inputs, sources
 from pipelines.settings import Settings
 from recsys.data.splits import TRAIN
 from recsys.evaluation import probes
@@ -88,7 +88,7 @@ def retrieval(
     """Ranks of each held-out movie's other side among those of all held-out movies."""
     columns = [features.names.index(way) for way in ways]
     both = held & features.present[:, columns].all(dim=1).numpy()
-    asked, sides = (vectors.of_items(model, space.only(features, (way,)))[both] for way in ways)
+    asked, sides = (vectors.of_items(model, features.only((way,)))[both] for way in ways)
     scores = asked @ sides.T
     ranks = 1 + (scores > np.diag(scores)[:, None]).sum(axis=1)
     count = len(ranks)
@@ -111,7 +111,7 @@ def genres(features: ItemFeatures, model: TwoTower, found: inputs.Inputs, held: 
     }
     side = np.concatenate([np.where(has[:, None], value, 0) for value, has in made.values()], 1)
     some = np.any([has for _, has in made.values()], axis=0)
-    shown = space.only(features, tuple(told))
+    shown = features.only(told)
     fused = vectors.of_items(model, shown)
     whole = np.all([has for _, has in made.values()], axis=0)
     made |= {"side by side": (side, some), "pretrained": (fused, some)}

@@ -8,8 +8,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from pipelines import lessons, train
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
@@ -17,10 +15,8 @@ from pipelines.trained import Model
 from recsys.data.splits import Split
 from recsys.errors import UsageFault, near
 from recsys.evaluation.table import EvaluationTable
-from recsys.models.item_features import ItemFeatures
+from recsys.models.item_features import ID, ItemFeatures
 from recsys.progress import say
-
-ID = "id"
 
 
 @dataclass(frozen=True)
@@ -58,9 +54,9 @@ def variants(features: ItemFeatures, asked: Ablation) -> dict[str, ItemFeatures]
                 fix=f"{hint}one of {', '.join(names)}",
             )  # fmt: skip
     hidden = names if asked.every else asked.without
-    found = {f"without {name}": _shown(features, set(names) - {name}) for name in hidden}
+    found = {f"without {name}": features.only(set(names) - {name}) for name in hidden}
     alone = names if asked.every and len(names) > 1 else asked.only
-    return found | {f"only {name}": _shown(features, {name}) for name in alone}
+    return found | {f"only {name}": features.only({name}) for name in alone}
 
 
 def trained(
@@ -102,11 +98,3 @@ def verdicts(table: EvaluationTable, metric: str) -> list[str]:
             f"[{found.low:+.4f} {found.high:+.4f}] without it"
         )
     return lines
-
-
-def _shown(features: ItemFeatures, names: set[str]) -> ItemFeatures:
-    """The same items with only these modalities."""
-    columns = np.array([name in names for name in (*features.names, ID)])
-    present = features.present.clone()
-    present[:, ~columns] = False
-    return replace(features, present=present)

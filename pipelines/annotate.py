@@ -147,7 +147,7 @@ def _inputs(space: Space) -> dict[str, tuple[Vectors, Mask]]:
         for number, name in enumerate(features.names)
         if name != "attributes"
     }
-    shown = spaces.only(features, tuple(made))
+    shown = features.only(made)
     fused = vectors.of_items(space.towers, shown)
     return made | {"fused": (fused, shown.present.any(dim=1).numpy())}
 

@@ -14,7 +14,7 @@ import torch
 from pipelines import encode, inputs, look, pretrain, stand_ins, train
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
-from recsys.models.item_features import ItemFeatures
+from recsys.models.item_features import ID, ItemFeatures
 from recsys.models.two_tower import TwoTower
 from recsys.serving import co_consumption, item_space, vectors
 from recsys.serving.item_space import Filters, ItemSpace, Measure
@@ -125,19 +125,11 @@ def seen_as(features: ItemFeatures, view: View) -> ItemFeatures:
     """`features` with what a view does not read hidden."""
     match view:
         case "content":
-            return only(features, features.names)
+            return features.only(features.names)
         case "collaborative":
-            return only(features, ("id",))
+            return features.only((ID,))
         case "both":
             return features
-
-
-def only(features: ItemFeatures, names: tuple[str, ...]) -> ItemFeatures:
-    """`features` of which only the modalities `names` show; `id` is one of them."""
-    keep = torch.tensor([name in names for name in (*features.names, "id")])
-    return ItemFeatures(
-        features.names, features.values, features.present & keep, features.table_rows
-    )
 
 
 @torch.inference_mode()
@@ -146,7 +138,7 @@ def weights_of(towers: TwoTower, features: ItemFeatures) -> list[dict[str, float
     weights = towers.item_tower.modality_weights(features)
     if weights is None:
         return [None] * len(features)
-    names = (*features.names, "id")
+    names = (*features.names, ID)
     return [
         {name: float(value) for name, value, has in zip(names, row, there, strict=True) if has}
         for row, there in zip(weights, features.present, strict=True)

@@ -3,10 +3,13 @@
 Pipelines build it from the embedding stores; training and nightly generation gather rows of it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+ID = "id"  # the modality behind all others
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,12 @@ class ItemFeatures:
         if rows is None:
             rows = torch.arange(len(self), device=self.present.device)
         return torch.where(known, rows, -1)
+
+    def only(self, names: Collection[str]) -> "ItemFeatures":
+        """The same items, of which only the modalities `names` show; `ID` is one of them."""
+        keep = [name in names for name in (*self.names, ID)]
+        shows = torch.tensor(keep, device=self.present.device)
+        return replace(self, present=self.present & shows)
 
     def gather(self, rows: Tensor) -> "ItemFeatures":
         """The items of `rows` `[n]` int64, in that order."""

@@ -24,8 +24,7 @@ def generated(tower: ItemTower, generate: Generate, features: ItemFeatures) -> M
         generate: the objective that was trained with it.
         features: of N items, as the pretraining encoded them.
     """
-    content = features.present.clone()
-    content[:, -1] = False
+    content = features.only(features.names).present
     made: Made = {}
     for number, name in enumerate(features.names):
         rows = (~content[:, number] & content.any(dim=1)).nonzero().squeeze(1)
