@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-DAY_SECONDS = 86_400
+from recsys.data.trends import DAY_SECONDS
+
 SHARE = 0.01  # of all events that a window shall hold,
 FEWEST, MOST = 1_000, 100_000  # but no fewer, and no more than is enough for any judgement;
 LARGEST_SHARE = 0.05  # of a small log, which has to be learned from too

@@ -46,8 +46,7 @@ class HashedText:
                 code = zlib.crc32(gram.encode())
                 vectors[row, code % self.width] += 1.0 if code & 0x80000000 else -1.0
         vectors = np.sign(vectors) * np.sqrt(np.abs(vectors))
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+        return unit(vectors)
 
 
 class TransformerText:
@@ -86,6 +85,12 @@ class TransformerText:
         pooled = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
         vectors: Vectors = torch.nn.functional.normalize(pooled.float(), dim=-1).cpu().numpy()
         return vectors
+
+
+def unit(vectors: npt.NDArray[np.floating]) -> Vectors:
+    """Rows of length 1; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
 
 
 def tokens(text: str, fold: bool = True) -> list[str]:

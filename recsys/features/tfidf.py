@@ -16,7 +16,7 @@ import numpy.typing as npt
 from recsys import durable
 from recsys.errors import InputFault
 from recsys.features.media import MediaFault
-from recsys.features.text import tokens, visible
+from recsys.features.text import tokens, unit, visible
 
 Vectors = npt.NDArray[np.float32]
 TERMS, WEIGHTS = "terms.json", "weights.safetensors"
@@ -109,9 +109,7 @@ class TfidfText:
 
     def encode(self, batch: list[Counter[int]]) -> Vectors:
         """`[B, width]`."""
-        vectors = np.stack([self._one(counts) for counts in batch])
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+        return unit(np.stack([self._one(counts) for counts in batch]))
 
     def _one(self, counts: Counter[int]) -> Vectors:
         rows = np.fromiter(counts.keys(), np.int64)

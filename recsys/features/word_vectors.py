@@ -15,7 +15,7 @@ from recsys import durable
 from recsys.errors import InputFault
 from recsys.features.media import MediaFault
 from recsys.features.pretrained import missing_model
-from recsys.features.text import tokens, visible
+from recsys.features.text import tokens, unit, visible
 
 Vectors = npt.NDArray[np.float32]
 MOST_WORDS = 200_000  # the first ones: files are sorted by frequency
@@ -60,7 +60,7 @@ class WordVectors:
     def encode(self, batch: list[list[int]]) -> Vectors:
         """`[B, width]`."""
         means = np.stack([self._vectors[rows].mean(axis=0) for rows in batch])
-        return _unit(means)
+        return unit(means)
 
 
 def read(path: Path) -> tuple[dict[str, int], Vectors]:
@@ -85,7 +85,7 @@ def read(path: Path) -> tuple[dict[str, int], Vectors]:
                 break
     if not vectors:
         raise _fault(path, 1, "it holds no word", "")
-    return rows, _unit(np.stack(vectors))
+    return rows, unit(np.stack(vectors))
 
 
 def _lines(stream: TextIO) -> Iterator[tuple[int, list[str]]]:
@@ -102,11 +102,6 @@ def _parsed(numbers: list[str]) -> Vectors | None:
     except ValueError:
         return None
     return vector if np.isfinite(vector).all() else None
-
-
-def _unit(vectors: Vectors) -> Vectors:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
 
 
 def _fault(path: Path, line: int, what: str, value: str) -> InputFault:
