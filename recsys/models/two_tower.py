@@ -1,7 +1,6 @@
 """Both towers and the temperature between them: what is trained, saved and served."""
 
 import copy
-from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -132,14 +131,20 @@ class TwoTower(nn.Module):
         vectors = self._finished(self.item_tower(features))
         if self.training or not bool(self.handover > 0):
             return vectors
+        content = self._finished(self.item_tower(features.only(features.names)))
+        return self.handed_over(features, vectors, content)
+
+    def handed_over(self, features: ItemFeatures, whole: Tensor, content: Tensor) -> Tensor:
+        """`[n, D]` of the tower's `whole [n, D]` and what it makes of the `content [n, D]` alone.
+
+        Both as `items` gives them while `handover` is 0; all on one device with `features`.
+        """
         rows = features.id_rows()
         mixed = (rows >= 0) & features.present[:, :-1].any(dim=1)
-        hidden = features.present.clone()
-        hidden[:, -1] = False
-        content = self._finished(self.item_tower(replace(features, present=hidden)))
-        events = self.id_events[rows.clamp(min=0)] if len(self.id_events) else vectors[:, 0]
-        share = torch.where(mixed, events / (events + self.handover), 1.0)
-        handed = content.lerp(vectors, share.unsqueeze(-1))
+        known = self.id_events.to(rows.device)
+        events = known[rows.clamp(min=0)] if len(known) else whole[:, 0]
+        share = torch.where(mixed, events / (events + float(self.handover)), 1.0)
+        handed = content.lerp(whole, share.unsqueeze(-1))
         cosine = self.settings.similarity == "cosine"
         return functional.normalize(handed, dim=-1) if cosine else handed
 

@@ -8,6 +8,7 @@ error (Breiman and others, 1984), so that ids count wherever they know something
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from recsys.data import histories as histories_module
 from recsys.data.histories import Histories
@@ -50,10 +51,14 @@ def fit(
     wanted = [could.rows[could.offsets[user] : could.offsets[user + 1]] for user in users]
     when = at_seconds if moments is None else moments[users]
     offsets = recommend.item_terms(model, shop, at_seconds).offsets()
+    model.handover.fill_(0.0)
+    seen = (features, features.only(features.names))
+    whole, content = (torch.from_numpy(vectors.of_items(model, shown)) for shown in seen)
     told = []
     for events in EVENTS:
         model.handover.fill_(events)
-        every = vectors.of_items(model, features)
+        mixed = model.handed_over(features, whole, content) if events else whole
+        every = mixed.numpy()
         asking = vectors.of_users(model, every, asked, when) / model.temperature.item()
         told.append(_likelihood(asking, every, offsets, shop, asked, wanted))
     model.handover.fill_(EVENTS[_simplest(np.array(told))])
