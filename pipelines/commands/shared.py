@@ -3,15 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines import runs
-from pipelines.settings import Settings
 from recsys import distributed, durable
 from recsys.errors import UsageFault, escaped_lines
 from recsys.settings import load as read_settings
+
+if TYPE_CHECKING:  # the settings know every room, torch among them: `--help` need not wait for that
+    from pipelines.settings import Settings
 
 app = typer.Typer(
     name="recsys",
@@ -25,6 +27,7 @@ app = typer.Typer(
 
 def _completed(incomplete: str) -> list[str]:
     """Settings that begin so, for the shell's completion."""
+    from pipelines.settings import Settings
     from recsys import reference
 
     keys = [f"{entry.key}=" for entry in reference.entries(Settings)]
@@ -77,13 +80,15 @@ TradeOff = Annotated[
 current_run: list[str] = []  # name of the run that this process recorded, for its last line
 
 
-def settings(config: Path | None, overrides: list[str] | None) -> Settings:
+def settings(config: Path | None, overrides: list[str] | None) -> "Settings":
     """Settings from a file and `section.key=value` words; faults as of `recsys.settings.load`."""
+    from pipelines.settings import Settings
+
     return read_settings(Settings, config, overrides or [])
 
 
 def stage(
-    command: str, chosen: Settings, as_json: bool, action: Callable[[runs.Run], dict[str, Any]]
+    command: str, chosen: "Settings", as_json: bool, action: Callable[[runs.Run], dict[str, Any]]
 ) -> dict[str, Any]:
     """Runs a stage under the work folder's lock, with a run record, and prints its result.
 
@@ -115,7 +120,7 @@ def stage(
     return result
 
 
-def _keep_apart(chosen: Settings) -> None:
+def _keep_apart(chosen: "Settings") -> None:
     work, data = Path(chosen.work).resolve(), Path(chosen.data.folder).resolve()
     if work == data or data in work.parents:  # what is made would be read as what is given
         raise UsageFault(

@@ -31,6 +31,15 @@ def test_init_writes_settings_that_can_be_read(
     assert "there already" in capsys.readouterr().err
 
 
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys; from pipelines import cli; cli.invoke(['nightly', '--help']);"
+    found = subprocess.run(
+        [sys.executable, "-c", f"{code} sys.exit('torch' in sys.modules)"],
+        check=False, capture_output=True, cwd=ROOT,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+
+
 def test_a_setting_is_explained_with_the_value_that_it_has(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
