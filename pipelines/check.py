@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.runs import Run
 from pipelines.settings import Settings
-from recsys.data import catalogue, erasure, faults, interactions, item_media, summary
+from recsys.data import catalogue, erasure, faults, interactions, item_media, log_items, summary
 from recsys.data.accounts import FATES, Account
 from recsys.data.catalogue import Catalogue
 from recsys.data.item_cells import MEDIA
@@ -29,7 +29,8 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
     shop = settings.catalogue.model_copy(update={"media_fail": 1.0})
     with run.timed("check"):
         erased = erasure.read(settings.root)
-        found = catalogue.read(data, shop, Path(data.folder), erased)
+        from_log = log_items.read(data, time.time(), erased)
+        found = catalogue.read(data, shop, Path(data.folder), erased, from_log)
         log = interactions.ingest(data, found.items["item_id"], time.time(), erased)
         account = log.account
         audit = summary.audit(log.frame, found.items)

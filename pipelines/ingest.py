@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts, durable
-from recsys.data import buckets, catalogue, erasure, interactions, tables
+from recsys.data import buckets, catalogue, erasure, interactions, log_items, tables
 from recsys.data.accounts import FATES, Account
 from recsys.data.interactions import Keep
 from recsys.errors import InputFault
@@ -41,7 +41,9 @@ def read_catalogue(settings: Settings) -> Path:
     """
     root = settings.root / "catalogue"
     erased = erasure.read(settings.root)
-    found = catalogue.read(settings.data, settings.catalogue, Path(settings.data.folder), erased)
+    folder, kept = Path(settings.data.folder), settings.root / KEPT
+    from_log = log_items.read(settings.data, time.time(), erased, kept)
+    found = catalogue.read(settings.data, settings.catalogue, folder, erased, from_log)
     name = f"catalogue-{catalogue.fingerprint(found)}"
     if not _reusable(root, name, "catalogue"):
         catalogue.write(found, root, name)

@@ -19,6 +19,7 @@ from recsys.data import entities, erasure, faults, item_media, item_table, item_
 from recsys.data.erasure import NOBODY, Erased
 from recsys.data.item_cells import KNOWN, MEDIA, PLACES
 from recsys.data.item_table import TABLE
+from recsys.data.raw import RawTable
 from recsys.data.settings import DataSettings
 from recsys.data.vectors import read_vectors, ready_made
 from recsys.errors import shown
@@ -74,7 +75,11 @@ class Catalogue:
 
 
 def read(
-    data: DataSettings, settings: CatalogueSettings, folder: Path, erased: Erased = NOBODY
+    data: DataSettings,
+    settings: CatalogueSettings,
+    folder: Path,
+    erased: Erased = NOBODY,
+    from_log: RawTable | None = None,
 ) -> Catalogue:
     """Reads and checks the catalogue of a dataset folder; every media file is hashed.
 
@@ -82,13 +87,14 @@ def read(
         data, settings: how tables are written; limits of media and texts.
         folder: the dataset folder; media paths are relative to it.
         erased: users and items that are left out.
+        from_log: what stands for the items where there is no such table, from `log_items`.
 
     Raises:
         InputFault: no items, a damaged file, an id that repeats, too many bad rows or media paths.
         GateFault: more media files are absent than the settings allow.
     """
     data = entities.located(data, folder)
-    table = item_table.read(data, MADE)
+    table = item_table.read(data, MADE, from_log)
     rows = erasure.without(table.frame, erased)
     items = entities.one_row_each(rows, "item_id", settings.on_duplicate)
     items, bad_media, media = item_media.checked(items, folder, settings.max_media_bytes)
@@ -138,11 +144,9 @@ def write(
     Raises:
         ResourceFault: the disk is full or not writable.
     """
-    frames = {
-        "items": catalogue.items,
-        "quarantine": catalogue.quarantine,
-        **({} if catalogue.users is None else {"users": catalogue.users}),
-    }
+    frames = {"items": catalogue.items, "quarantine": catalogue.quarantine}
+    if catalogue.users is not None:
+        frames["users"] = catalogue.users
     with artefacts.publishing(root, name, KIND, parents=parents) as staged:
         for table, frame in frames.items():
             frame.write_parquet(staged.folder / f"{table}.parquet", compression="zstd")
@@ -227,8 +231,7 @@ def _noticed(
     for name, path in ready_made(folder).items():
         ids = vectors.item_ids(path)
         nothing &= ~known.is_in(ids.implode())
-        unknown = (~ids.is_in(known.implode())).sum()
-        if unknown:
+        if unknown := (~ids.is_in(known.implode())).sum():
             lines.append(
                 f"features/{name}.parquet: {unknown:,} of {ids.len():,} vectors are of items "
                 "outside the catalogue"

@@ -5,9 +5,10 @@ Called by the ingest and check stages; `buckets` writes what comes out.
 
 import contextlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -20,6 +21,14 @@ from recsys.errors import InputFault, shown
 
 TABLE = "interactions"
 Keep = Callable[[int, pl.DataFrame], None]
+
+
+class Opened(NamedTuple):
+    """The files of a log: what reads them, what each came to, whether the producer confirms it."""
+
+    keeper: Keeper
+    parts: list[Part]
+    verified: list[bool]
 
 
 @dataclass(frozen=True)
@@ -80,37 +89,50 @@ def clean(
         InputFault: no interactions, a file that cannot be trusted as a whole, more bad rows or
             more unknown items than the settings allow.
     """
-    paths, verified = _files(settings)
-    with contextlib.ExitStack() as stack:
-        aside = parts_folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        keeper = Keeper(settings, now_seconds, erased, aside, lasting=parts_folder is not None)
-        parts = [keeper.part(path) for path in paths]
-        for part in parts:
-            schemas.compare(parts[0].shape, part.shape)
-        quarantine = faults.together([part.bad for part in parts])
-        read = sum(part.read for part in parts)
-        warnings = _noticed(parts) + faults.budget(
+    with opened(settings, now_seconds, erased, parts_folder) as (keeper, found, verified):
+        quarantine = faults.together([part.bad for part in found])
+        read = sum(part.read for part in found)
+        warnings = _noticed(found) + faults.budget(
             quarantine, read, settings.quarantine_warn, settings.quarantine_fail, TABLE
         )
         tally = Tally()
         known = None if known_items is None else pl.Series(sorted(known_items), dtype=pl.String)
         for bucket in range(settings.buckets):
-            every = _with_reasons(_numbered(parts, bucket), known, settings)
+            every = _with_reasons(_numbered(found, bucket), known, settings)
             keep(bucket, tally.kept(every))
         keeper.forget_others()
     warnings += _unknown_items(tally, settings)
     if not tally.fates["kept"].total():
         warnings.append(f"{TABLE}: 0 events are left of {read:,} rows")
     reasons = dict(sorted(tally.reasons.items(), key=lambda found: (-found[1], found[0])))
-    if erased_rows := sum(part.erased for part in parts):
+    if erased_rows := sum(part.erased for part in found):
         reasons["erased"] = erased_rows
     return Account(
         quarantine=quarantine,
-        accounting=accounts.of_files(parts, tally, verified),
+        accounting=accounts.of_files(found, tally, verified),
         filtered=reasons,
         warnings=warnings,
-        integer_ids=_integer_ids(parts),
+        integer_ids=_integer_ids(found),
     )
+
+
+@contextlib.contextmanager
+def opened(
+    settings: DataSettings, now_seconds: float, erased: Erased, folder: Path | None
+) -> Iterator[Opened]:
+    """What each file of the log came to, kept in `folder`; without one, until this ends.
+
+    Raises:
+        InputFault: no interactions, a file that cannot be trusted as a whole, or two that differ.
+    """
+    paths, verified = _files(settings)
+    with contextlib.ExitStack() as stack:
+        aside = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        keeper = Keeper(settings, now_seconds, erased, aside, lasting=folder is not None)
+        found = [keeper.part(path) for path in paths]
+        for part in found:
+            schemas.compare(found[0].shape, part.shape)
+        yield Opened(keeper, found, verified)
 
 
 def _integer_ids(parts: list[Part]) -> frozenset[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from recsys.data import entities, faults, item_cells, tables
+from recsys.data.raw import RawTable
 from recsys.data.settings import DataSettings
 from recsys.errors import InputFault
 
@@ -33,19 +34,22 @@ class ItemTable:
     warnings: list[str]
 
 
-def read(data: DataSettings, made: Collection[str]) -> ItemTable:
+def read(data: DataSettings, made: Collection[str], from_log: RawTable | None = None) -> ItemTable:
     """Reads `items.*` of the dataset folder.
 
     Args:
         data: from `entities.located`.
         made: names that the table must leave free.
+        from_log: what stands for the table where there is none, from `log_items`.
 
     Raises:
         InputFault: no items, a file that cannot be trusted as a whole, too many bad rows.
     """
-    parts = entities.parts(TABLE, "item_id", data)
+    parts = entities.parts(TABLE, "item_id", data) or ([from_log] if from_log else [])
     if not parts:
-        raise tables.absent(Path(data.folder), TABLE)
+        raise tables.absent(
+            Path(data.folder), TABLE, "a log alone will do with data.items_from_log=true"
+        )
     typed = [item_cells.typed(part, data) for part in parts]
     bad_rows = faults.together(
         [part.quarantine for part in parts] + [refused for _, refused, _ in typed]

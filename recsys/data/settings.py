@@ -80,6 +80,11 @@ class DataSettings(Section):
     min_weight: float | None = Field(
         None, description="Rows of a smaller weight are left out and counted as filtered."
     )
+    items_from_log: bool = Field(
+        False,
+        description="Without a table of items: take the ids of the log as a catalogue of nothing "
+        "else; otherwise that is refused.",
+    )
     quarantine_warn: float = Field(
         0.001, ge=0, le=1, description="Share of bad rows above which a warning is given."
     )

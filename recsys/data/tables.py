@@ -128,15 +128,16 @@ def read_parts(
         yield table
 
 
-def absent(folder: Path, name: str) -> InputFault:
-    """What to say where a table that is needed is not there: what lies there, and both ways on."""
+def absent(folder: Path, name: str, way: str = "") -> InputFault:
+    """What to say where a needed table is not there: what lies there, and the ways on."""
     there = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     listed = ", ".join(map(shown, there[:NAMES])) + (", ..." if len(there) > NAMES else "")
     return InputFault(
         f"the dataset has no {name}", value=f"the folder holds {listed or 'nothing'}",
         where=str(folder),
         fix=f"write one of: {', '.join(name + ending for ending in ENDINGS)}; or say in [mapping] "
-        "which file and columns they are, and run `recsys import mapping`",
+        "which file and columns they are, and run `recsys import mapping`"
+        + (f"; {way}" if way else ""),
     )  # fmt: skip
 
 
