@@ -10,7 +10,7 @@ import polars as pl
 from pipelines import space as spaces
 from pipelines.runs import Run
 from pipelines.settings import Settings
-from pipelines.space import Space
+from pipelines.space import Source, Space
 from recsys import artefacts, durable
 from recsys.errors import InputFault, UsageFault
 from recsys.evaluation import probes
@@ -24,17 +24,22 @@ Mask = npt.NDArray[np.bool_]
 Vectors = npt.NDArray[np.float32]
 
 
-def run(settings: Settings, run: Run) -> dict[str, Any]:
+def run(settings: Settings, run: Run, source: Source = "live") -> dict[str, Any]:
     """Judges heads on held-out items, labels what has no label, clusters; publishes tables.
 
     The item space is that of content, and of content without the catalogue's columns where it is
     judged: a category cannot be told by itself.
 
+    Args:
+        settings: all of them.
+        run: of this command.
+        source: whose item space.
+
     Raises:
         UsageFault: a column that the catalogue lacks.
         InputFault: no model or catalogue yet.
     """
-    space = spaces.open_space(settings, "content")
+    space = spaces.open_space(settings, "content", source=source)
     heads, labels = [], []
     with run.timed("heads"):
         for column in settings.annotate.columns:

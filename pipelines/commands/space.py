@@ -127,13 +127,14 @@ def ask(
 def annotate(
     config: shared.Config = None,
     overrides: shared.Overrides = None,
+    model: Which = "live",
     as_json: shared.Json = False,
 ) -> None:
     """Predicts labels from the vectors and judges that; clusters, near duplicates, trends."""
     from pipelines import annotate as stage
 
     chosen = shared.settings(config, overrides)
-    shared.stage("annotate", chosen, as_json, lambda run: stage.run(chosen, run))
+    shared.stage("annotate", chosen, as_json, lambda run: stage.run(chosen, run, model))
 
 
 def _filters(

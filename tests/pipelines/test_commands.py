@@ -154,6 +154,17 @@ def test_the_pretrained_space_is_searched_and_knows_no_ids(
         rows = json.loads(capsys.readouterr().out)[key]
         assert len(rows) == 10
         assert all("id" not in row["weights"] for row in rows)
+    told = {}
+    for model in ("live", "pretrained"):
+        annotate = ["annotate", "annotate.least_items=5", "--model", model, "--json"]
+        assert cli.invoke([*annotate, *settings]) == 0
+        told[model] = json.loads(capsys.readouterr().out)
+    assert told["live"]["annotations"] != told["pretrained"]["annotations"]
+    figures = [
+        [row["accuracy"] for row in each["heads"] if row["vectors"] == "text"]
+        for each in told.values()
+    ]
+    assert figures[0] == figures[1]  # a text's vector is its encoder's, whosever the item tower is
 
 
 def test_a_spoken_question_needs_a_speech_model(
