@@ -4,30 +4,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from pipelines import arranged, encode, inputs, trained
+from pipelines import catalogue_lesson, encode, inputs, sources, trained, tuned
 from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts, durable
-from recsys.data import histories as histories_module
-from recsys.data.splits import TRAIN
 from recsys.errors import MismatchFault
+from recsys.features.encoders import MODALITIES
 from recsys.models import saved, two_tower
-from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
 from recsys.progress import say
-from recsys.serving import co_consumption
 from recsys.settings import fingerprint
 from recsys.training import pretraining
-from recsys.training.material import Material
 from recsys.training.pretraining import Judged
 
 KIND, ROOT = "pretrained", "pretrained"
-HEADS = "objectives.safetensors"
+HEADS, TOLD = "objectives.safetensors", "pretraining.json"
 EVERY = 200  # steps between two lines of progress
 
 
@@ -74,10 +69,17 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
     found = inputs.load(settings)
     with run.timed("encode"):
         encode.fill(settings, found)
+    chosen: list[str] = []
+    if settings.pretrain.trainable != "adapters":
+        with run.timed("tune"):
+            named = tuned.run(settings, found, settings.pretrain.trainable)
+        settings, chosen = tuned.reading(settings, named), tuned.overrides(named)
+        with run.timed("encode anew"):
+            encode.fill(settings, found)
     with run.timed("pretrain"):
         made = fit(settings, found)
     figures = made.figures
-    folder = _publish(settings, found, made)
+    folder = _publish(settings, found, made, chosen)
     run.facts["objectives"] = [asdict(figure) for figure in figures]
     lines = [
         f"{figure.name:10} {figure.before:8.3f} {figure.after:8.3f} {figure.chance:8.3f} "
@@ -86,9 +88,13 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
     ]
     head = f"{'objective':10} {'before':>8} {'after':>8} {'chance':>8} {'answers':>8}"
     note = "share of right answers on held-out items"
+    lines += [f"pretrained: {folder}"]
+    if chosen:
+        lines += ["its encoders learned, too; commands read them with", *chosen]
     return {
-        "text": "\n".join([note, head, *lines, f"pretrained: {folder}"]),
+        "text": "\n".join([note, head, *lines]),
         "pretrained": str(folder),
+        "settings": chosen,
         "objectives": run.facts["objectives"],
     }
 
@@ -97,25 +103,10 @@ def fit(settings: Settings, found: Inputs) -> Fitted:
     """A model whose item tower is pretrained; its other weights are as drawn.
 
     It learns from the content of the items that the training part knows, and from what was taken
-    together there; the windows that validate and test remain unseen.
+    together there.
     """
-    split = found.split(settings)
-    learned = found.histories(settings, split.frame.filter(split.frame["part"] == TRAIN))
-    known = histories_module.counts(learned, len(found.vocabulary)) > 0
-    attributes = encode.fit_attributes(settings, found, known)
-    features = encode.item_features(settings, found, (), attributes)
-    content = torch.from_numpy(known) & features.present.any(dim=1)
-    rows = content.nonzero().squeeze(1)
-    place = np.full(len(known), -1)
-    place[rows.numpy()] = np.arange(len(rows))
-    first, second = (place[side] for side in co_consumption.pairs(learned))
-    both = (first >= 0) & (second >= 0)
-    items = features.gather(rows)
-    material = Material(
-        items, torch.from_numpy(first[both]), torch.from_numpy(second[both]),
-        arranged.photos(settings, found, place),
-        arranged.frames(settings, found, place, _photos_of(items)),
-    )  # fmt: skip
+    lesson = catalogue_lesson.prepare(settings, found)
+    material = catalogue_lesson.with_arranged(settings, found, lesson)
     names = settings.event_names
     model = two_tower.build(settings.model, material.items, names, settings.pretrain.seed)
 
@@ -126,14 +117,7 @@ def fit(settings: Settings, found: Inputs) -> Fitted:
     figures, heads = pretraining.fit(
         model.item_tower, settings.model.width, material, settings.pretrain, settings.train, report
     )
-    return Fitted(model.eval(), attributes, figures, heads)
-
-
-def _photos_of(items: ItemFeatures) -> torch.Tensor:
-    """Vectors `[n, D_m]` of the items that have photos; none where there is no such modality."""
-    if "image" not in items.names:
-        return torch.zeros(0, 0)
-    return items.mean("image")[items.present[:, items.names.index("image")]]
+    return Fitted(model.eval(), lesson.attributes, figures, heads)
 
 
 def read(settings: Settings) -> Pretrained:
@@ -141,8 +125,17 @@ def read(settings: Settings) -> Pretrained:
 
     Raises:
         InputFault: there is none, or it is damaged.
+        MismatchFault: it reads the vectors of other encoders than those of `settings`.
     """
     folder, manifest = artefacts.current(settings.root / ROOT, KIND)
+    told = trained.read_json(folder / TOLD)
+    if told["encoders"] != (encoders := _encoders(settings)):
+        changed = [name for name, one in told["encoders"].items() if encoders.get(name) != one]
+        raise MismatchFault(
+            "the pretrained model reads other encoders", value=", ".join(changed),
+            where=str(folder), fix="run `recsys pretrain` with these settings, or give those of "
+            "its encoders: " + (" ".join(told["settings"]) or "as they were then"),
+        )  # fmt: skip
     attributes = trained.read_json(folder / "attributes.json")
     return Pretrained(folder, saved.read(folder).model, manifest["content"], attributes)
 
@@ -178,7 +171,13 @@ def warm(settings: Settings, model: TwoTower) -> None:
     model.item_tower.load_state_dict(kept, strict=False)
 
 
-def _publish(settings: Settings, found: Inputs, made: Fitted) -> Path:
+def _encoders(settings: Settings) -> dict[str, str]:
+    """Fingerprints of the encoders, by modality."""
+    every = {modality: sources.encoder(settings, modality) for modality in MODALITIES}
+    return {name: one.fingerprint for name, one in every.items() if one is not None}
+
+
+def _publish(settings: Settings, found: Inputs, made: Fitted, chosen: list[str]) -> Path:
     root = settings.root / ROOT
     parents = {"catalogue": found.catalogue.name, "interactions": found.interactions.name}
     name = f"pretrained-{fingerprint(settings.pretrain)[:6]}-{fingerprint(settings.model)[:6]}"
@@ -194,6 +193,10 @@ def _publish(settings: Settings, found: Inputs, made: Fitted) -> Path:
             },
             staged.folder / HEADS,
         )
-        told = {"objectives": [asdict(figure) for figure in made.figures]}
-        durable.write_json(staged.folder / "pretraining.json", told)
+        told = {
+            "objectives": [asdict(figure) for figure in made.figures],
+            "encoders": _encoders(settings),
+            "settings": chosen,
+        }
+        durable.write_json(staged.folder / TOLD, told)
     return root / name

@@ -1,7 +1,7 @@
 """Image encoders: any timm network, or colour and gradient statistics that need no weights."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from recsys.features.confined import Wanted
 from recsys.features.media import MediaLimits, limits_digest
 from recsys.features.pretrained import missing_model
 from recsys.offline import stay_offline
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
@@ -80,22 +83,22 @@ class TimmImage:
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
-                self._model = timm.create_model(
+                self.network = timm.create_model(
                     name, pretrained=not weights, num_classes=0, **model_options
                 )
             if weights not in ("", "random"):
-                self._model.load_state_dict(_weights(Path(weights), self._model))
+                self.network.load_state_dict(_weights(Path(weights), self.network))
         except Exception as error:
             named = f"{name} {weights}".strip()
             raise missing_model("features.image.model", named, error) from None
-        self._model = self._model.eval().to(device, memory_format=torch.channels_last)
-        config = timm.data.resolve_model_data_config(self._model)
+        self.network = self.network.eval().to(device, memory_format=torch.channels_last)
+        config = timm.data.resolve_model_data_config(self.network)
         config |= {k: tuple(options[k]) for k in ("mean", "std") if options.get(k)}
         if options.get("side"):
             config |= {"input_size": (3, options["side"], options["side"]), "crop_pct": 1.0}
         self._transform = timm.data.create_transform(**config, is_training=False)
         with torch.inference_mode():  # some networks end in a layer wider than their num_features
-            probe = self._model(torch.zeros(1, *config["input_size"], device=device))
+            probe = self.network(torch.zeros(1, *config["input_size"], device=device))
         self.width = int(probe.shape[1])
         source = durable.sha256(Path(weights))[:16] if weights not in ("", "random") else weights
         shape = {
@@ -118,9 +121,24 @@ class TimmImage:
         import torch
 
         with torch.inference_mode():
-            stacked = torch.stack(batch).to(self._device, memory_format=torch.channels_last)
-            vectors: Vectors = self._model(stacked).float().cpu().numpy()
+            vectors: Vectors = self.vectors(batch).cpu().numpy()
         return vectors
+
+    def vectors(self, batch: list[Any]) -> "Tensor":
+        """`[B, width]`, with gradients."""
+        import torch
+
+        stacked = torch.stack(batch).to(self._device, memory_format=torch.channels_last)
+        made: Tensor = self.network(stacked).float()
+        return made
+
+    def save(self, folder: Path) -> dict[str, str]:
+        """Writes the weights below `folder`; returns the setting that names them there."""
+        from safetensors.torch import save_file
+
+        weights = {name: value.contiguous() for name, value in self.network.state_dict().items()}
+        save_file(weights, folder / "image.safetensors")
+        return {"weights": "image.safetensors"}
 
 
 def _weights(path: Path, model: Any) -> dict[str, Any]:

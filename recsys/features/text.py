@@ -4,6 +4,7 @@ import itertools
 import re
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ import numpy.typing as npt
 from recsys.features import words as cleaning
 from recsys.features.media import MediaFault
 from recsys.features.pretrained import tokenizer, transformers_model, weights_digest
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Vectors = npt.NDArray[np.float32]
 # Chinese, Japanese and Korean have no spaces: each sign is a token, and pairs make the words.
@@ -63,10 +67,10 @@ class TransformerText:
     modality = "text"
 
     def __init__(self, model: str, device: str) -> None:
-        self._model = transformers_model("features.text.model", model, device)
+        self.network = transformers_model("features.text.model", model, device)
         self._tokenizer = tokenizer("features.text.model", model)
-        self.width = int(self._model.config.hidden_size)
-        self.fingerprint = f"transformer-text-2-{MAX_TOKENS}-{weights_digest(model, self._model)}"
+        self.width = int(self.network.config.hidden_size)
+        self.fingerprint = f"transformer-text-2-{MAX_TOKENS}-{weights_digest(model, self.network)}"
 
     def load(self, source: str | Path) -> str:
         """The cleaned text, cut. Raises `MediaFault`: nothing visible is left."""
@@ -76,15 +80,27 @@ class TransformerText:
         """`[B, width]`."""
         import torch
 
+        with torch.inference_mode():
+            vectors: Vectors = self.vectors(batch).cpu().numpy()
+        return vectors
+
+    def vectors(self, batch: list[str]) -> "Tensor":
+        """`[B, width]`, with gradients."""
+        import torch
+
         read = self._tokenizer(
             batch, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
-        ).to(self._model.device)
-        with torch.inference_mode():
-            states = self._model(**read).last_hidden_state
+        ).to(self.network.device)
+        states = self.network(**read).last_hidden_state
         mask = read["attention_mask"].unsqueeze(-1).to(states.dtype)
         pooled = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-        vectors: Vectors = torch.nn.functional.normalize(pooled.float(), dim=-1).cpu().numpy()
-        return vectors
+        return torch.nn.functional.normalize(pooled.float(), dim=-1)
+
+    def save(self, folder: Path) -> dict[str, str]:
+        """Writes both below `folder`; returns the setting that names them there."""
+        self.network.save_pretrained(folder / "text")
+        self._tokenizer.save_pretrained(folder / "text")
+        return {"model": "text"}
 
 
 def unit(vectors: npt.NDArray[np.floating]) -> Vectors:

@@ -1,9 +1,10 @@
 """What pretraining learns from, and the batches drawn from it. Used by `pretraining`."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.models.item_features import ItemFeatures
 from recsys.training.contrast import Batch
@@ -15,11 +16,45 @@ class Arranged:
 
     Attributes:
         rows: `[R]` the item of each.
-        vectors: `[R, V, D_m]`.
+        vectors: `[R, V, D_m]`; or what reads those of some places `[r]` anew, with gradients.
     """
 
     rows: Tensor
-    vectors: Tensor
+    vectors: Tensor | Callable[[Tensor], Tensor]
+
+    def of(self, places: Tensor) -> Tensor:
+        """`[r, V, D_m]` of `places [r]` among the R."""
+        if isinstance(self.vectors, Tensor):
+            return self.vectors[places]
+        return self.vectors(places)
+
+
+@dataclass(frozen=True)
+class Live:
+    """A modality that an encoder in training reads anew for every batch.
+
+    Attributes:
+        name: of the modality.
+        network: whose weights learn.
+        read: vectors `[n, D_m]` of the items of rows `[n]` that have it, with gradients.
+    """
+
+    name: str
+    network: nn.Module
+    read: Callable[[Tensor], Tensor]
+
+    def renewed(self, items: ItemFeatures, rows: Tensor) -> ItemFeatures:
+        """`items`, those of `rows [n]` of the material, with the modality as it reads now."""
+        has = items.present[:, items.names.index(self.name)]
+        values = items.values[self.name].clone()
+        if has.any():
+            read = self.read(rows[has.cpu()])
+            if values.dim() == 3:
+                values[has] = torch.nan
+                values[has, 0] = read
+            else:
+                values[has] = read
+        return replace(items, values=items.values | {self.name: values})
 
 
 @dataclass(frozen=True)
@@ -31,6 +66,7 @@ class Material:
         first, second: `[P]` rows of pairs that somebody took one after the other.
         turned: photos by quarter turns, or None where no objective asks for them.
         frames: clips by their frames, or None.
+        live: what encoders in training read; none where all are frozen.
     """
 
     items: ItemFeatures
@@ -38,6 +74,7 @@ class Material:
     second: Tensor
     turned: Arranged | None = None
     frames: Arranged | None = None
+    live: tuple[Live, ...] = ()
 
 
 class Draw:
@@ -69,6 +106,7 @@ class Draw:
         counts = torch.bincount(pairs.flatten(), minlength=count).clamp(min=1).double()
         self._log_q = (counts / counts.sum()).log().float()
         self._arranged = (material.turned, material.frames)
+        self._live = material.live
         self._is_held = held
 
     def batch(self) -> Batch:
@@ -76,6 +114,10 @@ class Draw:
         size = min(self._size, len(self._learned))
         rows = self._learned[torch.randperm(len(self._learned), generator=self._random)[:size]]
         return self._of(rows, self._some(self._pairs), held=False)
+
+    def tuned(self) -> list[nn.Parameter]:
+        """Weights of the encoders that read live."""
+        return [weight for live in self._live for weight in live.network.parameters()]
 
     def held_out(self) -> Batch:
         """At most as many held-out items and pairs as a batch has."""
@@ -90,12 +132,21 @@ class Draw:
     def _of(self, rows: Tensor, pairs: Tensor, held: bool) -> Batch:
         first, second = pairs
         alike = (first == first.unsqueeze(1)) | (second == second.unsqueeze(1))
-        items = self._items
         return Batch(
-            items.gather(rows), items.gather(first), items.gather(second), alike.to(self.device),
+            *self._seen(rows, first, second), alike.to(self.device),
             torch.stack([self._log_q[second], self._log_q[first]]).to(self.device),
             *(self._shown(arranged, held) for arranged in self._arranged),
         )  # fmt: skip
+
+    def _seen(self, *several: Tensor) -> Sequence[ItemFeatures]:
+        """The items of each of `several` rows; an encoder in training reads an item once."""
+        if not self._live:
+            return [self._items.gather(rows) for rows in several]
+        unique, places = torch.cat(several).unique(return_inverse=True)
+        items = self._items.gather(unique)
+        for live in self._live:
+            items = live.renewed(items, unique)
+        return [items.gather(part) for part in places.split([len(rows) for rows in several])]
 
     def _shown(self, arranged: Arranged | None, held: bool) -> Tensor | None:
         """`[r, V, D_m]` of at most a batch of photos or clips of learned, or of held-out items."""
@@ -103,4 +154,4 @@ class Draw:
             return None
         some = (self._is_held[arranged.rows] == held).nonzero().squeeze(1)
         order = torch.randperm(len(some), generator=self._random)[: self._size]
-        return arranged.vectors[some[order]].to(self.device)
+        return arranged.of(some[order]).to(self.device)

@@ -124,7 +124,8 @@ class Generate(nn.Module):
 
     def _hidden(self, views: Views, number: int) -> Outcome:
         kept = _hideable(views, number)
-        seen, real = views.rest[number, kept], views.standard[number][kept]
+        # an encoder in training must not make itself easy to guess: what is real stands still
+        seen, real = views.rest[number, kept], views.standard[number][kept].detach()
         if len(seen) < 2:
             return nothing(views.whole)
         made = self.decoders[number](seen).float()

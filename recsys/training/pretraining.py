@@ -7,6 +7,7 @@ CPU, the same weights.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -22,9 +23,31 @@ from recsys.training.objectives import ObjectiveWeights
 from recsys.training.settings import TrainingSettings, autocast, chosen_device
 
 
+class TuningSettings(Section):
+    """How the networks of encoders learn, where `pretrain.trainable` lets them."""
+
+    modalities: tuple[Literal["text", "image"], ...] = Field(
+        ("text", "image"), description="whose encoders; those that are no networks stay as they are"
+    )
+    layers: int = Field(2, ge=1, le=1000, description="last_layers: how many")
+    rank: int = Field(8, ge=1, le=1024, description="lora: of the matrices that are added")
+    steps: int = Field(100, ge=1, description="batches")
+    batch: int = Field(16, ge=8, description="items, pairs of items, and photos, of a batch")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="AdamW's, falling as a cosine")
+    checkpointing: bool = Field(
+        False, description="compute activations anew on the way back: less memory, more time"
+    )
+
+
 class PretrainingSettings(Section):
     """What is learned from the catalogue before there is anything to recommend."""
 
+    trainable: Literal["adapters", "lora", "last_layers", "all"] = Field(
+        "adapters",
+        description="adapters: the item tower over frozen encoders; else the networks of encoders "
+        "learn before, in low-rank additions (needs peft), their last layers, or all",
+    )
+    tuning: TuningSettings = Field(TuningSettings(), description="of the encoders' networks")
     warm_start: bool = Field(
         False, description="whether `train` begins from the live pretrained model"
     )
@@ -112,6 +135,48 @@ def fit(
     return figures, dict(heads.items())
 
 
+def tune(
+    tower: ItemTower,
+    width: int,
+    material: Material,
+    settings: PretrainingSettings,
+    training: TrainingSettings,
+    report: Callable[[int, float], None],
+) -> None:
+    """Trains the encoders of `material.live`, and `tower` beside them; arguments as of `fit`.
+
+    Items that `fit` holds out with the same settings are not learned from here either.
+
+    Raises:
+        InputFault: a loss that is not finite.
+    """
+    device, chosen = chosen_device(training), settings.tuning
+    shorter = settings.model_copy(update={"steps": chosen.steps, "batch": chosen.batch})
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(settings.seed)
+        made = objectives.build(settings.objectives, material.items.widths, width)
+        nn.ModuleList([tower, *(head for _, head in made.values())]).to(device)
+        draw = Draw(material, chosen.batch, settings.held_out, settings.seed, device)
+        _train(tower, made, draw, shorter, training, report)
+    tower.cpu()
+
+
+def _groups(
+    tower: ItemTower,
+    made: dict[str, tuple[float, nn.Module]],
+    draw: Draw,
+    settings: PretrainingSettings,
+) -> list[dict[str, Any]]:
+    """What learns at which rate: tower and objectives; encoders, if they do."""
+    weights = [*tower.parameters(), *(w for _, head in made.values() for w in head.parameters())]
+    weights = [weight for weight in weights if weight is not tower.id_embedding.table.weight]
+    groups = [{"params": weights, "weight_decay": settings.weight_decay}]
+    tuned = [weight for weight in draw.tuned() if weight.requires_grad]
+    if tuned:
+        groups.append({"params": tuned, "lr": settings.tuning.learning_rate, "weight_decay": 0.0})
+    return groups
+
+
 def _train(
     tower: ItemTower,
     made: dict[str, tuple[float, nn.Module]],
@@ -121,15 +186,14 @@ def _train(
     report: Callable[[int, float], None],
 ) -> None:
     """The loop: the objectives of a batch, weighed and added."""
-    weights = [*tower.parameters(), *(w for _, head in made.values() for w in head.parameters())]
-    weights = [weight for weight in weights if weight is not tower.id_embedding.table.weight]
-    optimizer = torch.optim.AdamW(weights, settings.learning_rate, weight_decay=0.0)
-    optimizer.param_groups[0]["weight_decay"] = settings.weight_decay
+    groups = _groups(tower, made, draw, settings)
+    weights = [weight for group in groups for weight in group["params"]]
+    optimizer = torch.optim.AdamW(groups, settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
     tower.train()
     for step in range(settings.steps):
-        batch = draw.batch()
         with autocast(training, draw.device):
+            batch = draw.batch()
             seen = contrast.views(tower, batch)
             told = [(share, objective(seen)) for share, objective in made.values()]
         loss = torch.stack([share * outcome.loss for share, outcome in told]).sum()

@@ -17,7 +17,7 @@ def save(name: str, folder: Path) -> str:
     torch.manual_seed(0)
     made: dict[str, Any] = {
         "videomae": _videomae, "clip": _clip, "siglip": _siglip, "whisper": _whisper,
-        "clap": _clap, "wav2vec2": _wav2vec2,
+        "clap": _clap, "wav2vec2": _wav2vec2, "bert": _bert,
     }  # fmt: skip
     made[name](folder)
     return str(folder)
@@ -39,6 +39,14 @@ def _tokenizer(folder: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[EOS]"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+
+
+def _bert(folder: Path) -> None:
+    from transformers import BertConfig, BertModel
+
+    sizes = {"vocab_size": len(WORDS), "intermediate_size": 16, "max_position_embeddings": 300}
+    BertModel(BertConfig(**sizes, **SMALL | {"num_hidden_layers": 3})).save_pretrained(folder)
+    _tokenizer(folder)
 
 
 def _halves(**further: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ ONLY_IN = {
     "mlflow": {"recsys/tracking.py", "pipelines/doctor.py"},
     "ray": {"recsys/engine.py"},
     "torchrec": {"recsys/training/sharding.py", "pipelines/doctor.py"},
+    "peft": {"recsys/features/tunable.py"},
     "redis": {"recsys/serving/exports/"},
     "psycopg": {"recsys/serving/exports/"},
     "typer": {"pipelines/cli.py", "pipelines/commands/"},

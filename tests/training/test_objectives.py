@@ -14,9 +14,9 @@ from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import ModelSettings, TwoTower
 from recsys.training import contrast, objectives, pretraining
 from recsys.training.contrast import InfoNce
-from recsys.training.material import Arranged, Material
+from recsys.training.material import Arranged, Draw, Live, Material
 from recsys.training.objectives import ObjectiveWeights
-from recsys.training.pretraining import PretrainingSettings
+from recsys.training.pretraining import PretrainingSettings, TuningSettings
 from recsys.training.settings import TrainingSettings
 
 NAMES = ("text", "image")
@@ -182,6 +182,40 @@ def test_the_critic_learns_what_the_generator_unlearns() -> None:
     # a step down this gradient makes the critic's own loss larger
     worse = made._deceit(0, seen, fake.detach() - 0.5 * by_fake * len(fake), real)
     assert float(worse.detach()) > float(loss.detach())
+
+
+def test_an_encoder_in_training_learns_from_what_is_not_held_out() -> None:
+    of = material()
+    chosen = PretrainingSettings(held_out=0.2, tuning=TuningSettings(steps=20, batch=16))
+    network, read = torch.nn.Linear(7, 7), set()
+
+    def image(rows: torch.Tensor) -> torch.Tensor:
+        read.update(rows.tolist())
+        assert of.items.present[rows, 1].all()
+        made: torch.Tensor = network(of.items.values["image"][rows])
+        return made
+
+    def turned(places: torch.Tensor) -> torch.Tensor:
+        read.update((7 * places + 1).tolist())
+        made: torch.Tensor = network(torch.eye(4, 7).repeat(len(places), 1, 1))
+        return made
+
+    live = dataclasses.replace(
+        of, live=(Live("image", network, image),),
+        turned=Arranged(torch.arange(1, 300, 7), turned),
+    )  # fmt: skip
+    before = network.weight.detach().clone()
+    weights = ObjectiveWeights(rotation=1)
+    pretraining.tune(
+        model(of).item_tower, 16, live, chosen.model_copy(update={"objectives": weights}),
+        TrainingSettings(), lambda *_: None,
+    )  # fmt: skip
+    assert not torch.equal(network.weight, before)
+    draw = Draw(of, 16, chosen.held_out, chosen.seed, torch.device("cpu"))
+    held = set(draw._held.tolist())
+    assert len(held) == 60
+    assert len(read) > 150
+    assert not read & held
 
 
 def test_too_little_to_learn_from_is_refused() -> None:
