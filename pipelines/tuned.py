@@ -28,7 +28,7 @@ from recsys.models import two_tower
 from recsys.progress import say
 from recsys.settings import fingerprint
 from recsys.training import pretraining
-from recsys.training.material import Arranged, Live, Material
+from recsys.training.material import ArrangedLive, Live, Material
 
 KIND, ROOT = "tuned", "tuned"
 EVERY = 20  # steps between two lines of progress
@@ -107,13 +107,14 @@ def _material(
         Live(modality, encoder.network, _reader(encoder, given[modality]))
         for modality, encoder in encoders.items()
     )
-    turned, none = None, lesson.material.first[:0]
+    turned, learned = None, lesson.material
     if weights.rotation and "image" in encoders:
         some = [place for place, source in enumerate(given["image"]) if source is not None]
         photos = [given["image"][place] for place in some]
-        turned = Arranged(torch.tensor(some), _turner(settings, encoders["image"], photos))
-    pairs = {} if weights.together else {"first": none, "second": none}
-    return replace(lesson.material, turned=turned, live=live, **pairs)
+        turned = ArrangedLive(torch.tensor(some), _turner(settings, encoders["image"], photos))
+    if not weights.together:  # what no objective asks for is not read
+        learned = replace(learned, first=learned.first[:0], second=learned.second[:0])
+    return replace(learned, turned=turned, live=live)
 
 
 def _given(

@@ -1,4 +1,7 @@
-"""Titles and descriptions of the sample shop: they tell theme and kind of an item, nothing else."""
+"""Titles and descriptions of the sample shop: they tell theme and kind of an item, nothing else.
+
+Some shops say what is to be seen, too: `look` is for those that are made so.
+"""
 
 import numpy as np
 
@@ -28,6 +31,10 @@ CLOSINGS = (
     "Light, sturdy and easy to clean.",
 )
 
+COLOURS = ("red", "yellow", "green", "turquoise", "blue", "pink")
+PATTERNS = ("plain", "striped", "dotted", "checked")
+MOVES = ("sliding", "bouncing", "drifting", "turning", "growing", "blinking")
+
 
 def title(theme: int, kind: int, random: np.random.Generator) -> str:
     """Such as `Lighthouse mug`; the brand has a column of its own, drawn apart from this."""
@@ -40,3 +47,8 @@ def description(theme: int, kind: int, random: np.random.Generator) -> str:
     a, b, c = random.choice(THEME_WORDS[theme], 3, replace=False)
     opening = random.choice(OPENINGS).format(kind=KINDS[kind], a=a, b=b, c=c)
     return f"{opening} {random.choice(CLOSINGS)}"
+
+
+def look(hue: int, pattern: int, motion: int) -> str:
+    """A sentence that says what photo and clip show."""
+    return f"It is {COLOURS[hue]} and {PATTERNS[pattern]}; see it {MOVES[motion]}."

@@ -75,6 +75,7 @@ def _media(truth: Truth) -> tuple[list[str | None], list[str | None]]:
 def _write_items(truth: Truth, folder: Path) -> None:
     photos, clips = _media(truth)
     random = np.random.default_rng([truth.settings.seed, 4])
+    described = np.random.default_rng([truth.settings.seed, 7]).random(len(truth.theme))
     with (folder / "items.jsonl").open("w", encoding="utf-8") as stream:
         for row, (theme, kind) in enumerate(zip(truth.theme, truth.category, strict=True)):
             created = truth.start_seconds + truth.created_day[row] * DAY_SECONDS
@@ -90,6 +91,9 @@ def _write_items(truth: Truth, folder: Path) -> None:
                 "image": photos[row],
                 "video": clips[row],
             }
+            if described[row] < truth.settings.described:
+                seen = truth.hue[row], truth.pattern[row], truth.motion[row]
+                item["description"] += f" {product_texts.look(*seen)}"
             stream.write(json.dumps({k: v for k, v in item.items() if v is not None}) + "\n")
 
 

@@ -41,6 +41,10 @@ class ShopSettings(Section):
     no_photo: float = Field(0.12, ge=0, le=1, description="share of items without a photo")
     no_clip: float = Field(0.12, ge=0, le=1, description="share of items without a clip")
     broken: float = Field(0.002, ge=0, le=0.5, description="share of log rows broken on purpose")
+    described: float = Field(
+        0.0, ge=0, le=1,
+        description="share of items whose description also says what photo and clip show",
+    )  # fmt: skip
     photo_side: int = Field(96, ge=16, le=1024, description="pixels a side of a photo")
     clip_side: int = Field(64, ge=16, le=512, description="pixels a side of a clip")
     clip_frames: int = Field(16, ge=4, le=600, description="frames of a clip, 8 a second")

@@ -16,17 +16,28 @@ class Arranged:
 
     Attributes:
         rows: `[R]` the item of each.
-        vectors: `[R, V, D_m]`; or what reads those of some places `[r]` anew, with gradients.
+        vectors: `[R, V, D_m]`.
     """
 
     rows: Tensor
-    vectors: Tensor | Callable[[Tensor], Tensor]
+    vectors: Tensor
 
     def of(self, places: Tensor) -> Tensor:
         """`[r, V, D_m]` of `places [r]` among the R."""
-        if isinstance(self.vectors, Tensor):
-            return self.vectors[places]
-        return self.vectors(places)
+        return self.vectors[places]
+
+
+@dataclass(frozen=True)
+class ArrangedLive:
+    """The same by an encoder in training.
+
+    Attributes:
+        rows: `[R]` the item of each.
+        of: as of `Arranged`; reads anew, with gradients.
+    """
+
+    rows: Tensor
+    of: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ class Material:
     items: ItemFeatures
     first: Tensor
     second: Tensor
-    turned: Arranged | None = None
+    turned: Arranged | ArrangedLive | None = None
     frames: Arranged | None = None
     live: tuple[Live, ...] = ()
 
@@ -132,8 +143,9 @@ class Draw:
     def _of(self, rows: Tensor, pairs: Tensor, held: bool) -> Batch:
         first, second = pairs
         alike = (first == first.unsqueeze(1)) | (second == second.unsqueeze(1))
+        seen = self._seen(rows, first, second)
         return Batch(
-            *self._seen(rows, first, second), alike.to(self.device),
+            seen[0], seen[1], seen[2], alike.to(self.device),
             torch.stack([self._log_q[second], self._log_q[first]]).to(self.device),
             *(self._shown(arranged, held) for arranged in self._arranged),
         )  # fmt: skip
@@ -142,13 +154,13 @@ class Draw:
         """The items of each of `several` rows; an encoder in training reads an item once."""
         if not self._live:
             return [self._items.gather(rows) for rows in several]
-        unique, places = torch.cat(several).unique(return_inverse=True)
+        unique, places = torch.unique(torch.cat(several), return_inverse=True)
         items = self._items.gather(unique)
         for live in self._live:
             items = live.renewed(items, unique)
         return [items.gather(part) for part in places.split([len(rows) for rows in several])]
 
-    def _shown(self, arranged: Arranged | None, held: bool) -> Tensor | None:
+    def _shown(self, arranged: Arranged | ArrangedLive | None, held: bool) -> Tensor | None:
         """`[r, V, D_m]` of at most a batch of photos or clips of learned, or of held-out items."""
         if arranged is None:
             return None

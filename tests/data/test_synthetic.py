@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from recsys.data import interactions, synthetic
+from recsys.data import interactions, product_texts, synthetic
 from recsys.data.sample_shop import write_shop
 from recsys.data.settings import DataSettings
 from recsys.data.synthetic import DAY_SECONDS, END, ShopSettings, Truth
@@ -38,6 +38,26 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shops") / "shop"
     write_shop(TINY, folder)
     return folder
+
+
+def test_a_shop_may_say_what_is_to_be_seen_and_is_otherwise_the_same(
+    shop: Path, tmp_path: Path
+) -> None:
+    truth = write_shop(TINY.model_copy(update={"described": 0.5}), tmp_path / "shop")
+    silent, said = (
+        [json.loads(line) for line in (folder / "items.jsonl").read_text().splitlines()]
+        for folder in (shop, tmp_path / "shop")
+    )
+    told = [row for row, item in enumerate(said) if item != silent[row]]
+    assert 20 < len(told) < 40
+    for row in told:
+        sentence = said[row]["description"].removeprefix(silent[row]["description"] + " ")
+        assert said[row] | {"description": ""} == silent[row] | {"description": ""}
+        wanted = product_texts.look(truth.hue[row], truth.pattern[row], truth.motion[row])
+        assert sentence == wanted
+    assert product_texts.look(4, 1, 5) == "It is blue and striped; see it blinking."
+    media = {name: hashed for name, hashed in content(shop).items() if name != "items.jsonl"}
+    assert media.items() <= content(tmp_path / "shop").items()
 
 
 def two_items() -> Truth:

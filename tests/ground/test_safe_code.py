@@ -50,7 +50,7 @@ ASKED = {
         "import urllib.request", "import http.client", "import http.client.HTTPException",
     }
 }  # fmt: skip
-QUIET_FIRST = {"mlflow", "ray", "transformers", "timm", "peft"}  # ask the network unless told not to
+QUIET_FIRST = {"mlflow", "ray", "transformers", "timm", "peft"}  # ask the network, else
 
 
 def called(node: ast.expr) -> str:

@@ -14,7 +14,7 @@ from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import ModelSettings, TwoTower
 from recsys.training import contrast, objectives, pretraining
 from recsys.training.contrast import InfoNce
-from recsys.training.material import Arranged, Draw, Live, Material
+from recsys.training.material import Arranged, ArrangedLive, Draw, Live, Material
 from recsys.training.objectives import ObjectiveWeights
 from recsys.training.pretraining import PretrainingSettings, TuningSettings
 from recsys.training.settings import TrainingSettings
@@ -202,7 +202,7 @@ def test_an_encoder_in_training_learns_from_what_is_not_held_out() -> None:
 
     live = dataclasses.replace(
         of, live=(Live("image", network, image),),
-        turned=Arranged(torch.arange(1, 300, 7), turned),
+        turned=ArrangedLive(torch.arange(1, 300, 7), turned),
     )  # fmt: skip
     before = network.weight.detach().clone()
     weights = ObjectiveWeights(rotation=1)
