@@ -5,6 +5,7 @@ process to itself as long as it does. A process that dies or does not answer tak
 and nobody else's.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from recsys.features.media import READY, MediaFault, MediaLimits, read
 
 Decoded = npt.NDArray[Any]  # pixels as uint8, samples as float32
 WALL_SECONDS = 100.0  # that an answer may take, whatever else the machine does meanwhile
+DYING_SECONDS = 1.0  # that it may take to end, once it answers no more
 HEADER_BYTES = 4096
 ENVIRONMENT = {
     "PYTHONPATH": str(Path(recsys.__file__).parents[1]),
@@ -148,6 +150,9 @@ class _Process:
     def _post_mortem(self, watch: threading.Timer) -> MediaFault:
         """Why there is no answer."""
         too_long = watch.finished.is_set()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(DYING_SECONDS)
+        died = not self.lives()
         self._process.kill()
         match self._process.wait():
             case _ if too_long:
@@ -157,6 +162,8 @@ class _Process:
                 return MediaFault("timeout", f"not decoded in {seconds:g} s of computing")
             case code if code == -signal.SIGALRM:
                 return MediaFault("timeout", "its decoder had just ended for want of work")
+            case code if code == -signal.SIGKILL and died:  # by the kernel, short of memory
+                return MediaFault("killed", "its decoder was killed by somebody else")
             case code:
                 return MediaFault("crashed", f"its decoder died (exit code {code})")
 

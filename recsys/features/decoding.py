@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from recsys.durable import sha256
-from recsys.errors import ResourceFault
+from recsys.errors import Fault, ResourceFault
 from recsys.features.encoders import Encoder
 from recsys.features.media import MediaFault
 
@@ -50,7 +50,8 @@ def decode(
         timeout_seconds: that one source may take.
 
     Raises:
-        ResourceFault: file after file hangs: the store does not answer.
+        ResourceFault: file after file hangs: the store does not answer; or no process to decode in
+            can be started.
     """
     tasks: _Tasks = queue.SimpleQueue()
     waiting: deque[_Task] = deque()
@@ -67,6 +68,8 @@ def decode(
                 return
             task = waiting.popleft()
             if _wait(task, timeout_seconds):
+                if isinstance(task.result, Fault):
+                    raise task.result
                 yield task.key, task.result
                 continue
             hanging += 1
@@ -92,6 +95,8 @@ def _work(encoder: Encoder, tasks: _Tasks) -> None:
             task.result = fault
         except MemoryError:
             task.result = MediaFault("out_of_memory", "not enough memory to decode it")
+        except Fault as fault:  # no process to decode in can be started: it is not the file
+            task.result = fault
         except Exception as error:  # whatever a decoder does must not stop the others
             task.result = MediaFault("undecodable", f"{type(error).__name__}: {error}"[:300])
         task.done.set()

@@ -8,7 +8,7 @@ from pydantic import Field
 from recsys.settings import Section
 
 # These can go away without the content changing: they are tried again on the next run.
-TRANSIENT = frozenset({"unreadable", "changed", "timeout", "out_of_memory"})
+TRANSIENT = frozenset({"unreadable", "changed", "timeout", "out_of_memory", "killed"})
 ASPECT, SIDE = "aspect", "too_small"
 READY = b"ready\n"  # what a process that decodes says first
 

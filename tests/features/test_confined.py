@@ -13,7 +13,7 @@ from PIL import Image
 
 from recsys.features import confined, images
 from recsys.features.confined import Wanted
-from recsys.features.media import MediaFault, MediaLimits
+from recsys.features.media import TRANSIENT, MediaFault, MediaLimits
 
 LIMITS = MediaLimits(max_pixels=1_000_000)
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
@@ -93,6 +93,10 @@ def test_a_decoder_that_dies_takes_one_file_along(monkeypatch: pytest.MonkeyPatc
     confined.decode(content, Wanted("image"), LIMITS)
     os.kill(confined._idle[LIMITS][-1]._process.pid, signal.SIGSEGV)
     assert code(content) == "crashed"
+    confined.decode(content, Wanted("image"), LIMITS)
+    os.kill(confined._idle[LIMITS][-1]._process.pid, signal.SIGKILL)  # as a kernel out of memory
+    assert (killed := code(content)) == "killed"
+    assert killed in TRANSIENT  # says nothing about the file: the next run tries it again
     confined.decode(content, Wanted("image"), LIMITS)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.errors import Fault
+from recsys.errors import Fault, ResourceFault
 from recsys.features import encode
 from recsys.features import store as stores
 from recsys.features.media import MediaFault
@@ -43,6 +43,8 @@ class Counting:
             raise MediaFault("not_an_image", "bits")
         if "surprise" in str(source):
             raise KeyError("a decoder's own mistake")
+        if "no process" in str(source):
+            raise ResourceFault("the process that decodes media does not start")
         return str(source)
 
     def encode(self, batch: list[str]) -> npt.NDArray[np.float32]:
@@ -182,6 +184,13 @@ def test_a_decoders_mistake_stops_nobody_else(tmp_path: Path) -> None:
     filled = fill(tmp_path, Counting(), {"a" * 64: "surprise", "b" * 64: "good"})
     assert filled.failed == 1
     assert filled.store.read(["b" * 64])[1].all()
+
+
+def test_a_decoder_that_does_not_start_condemns_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ResourceFault, match="does not start"):
+        fill(tmp_path, Counting(), {"k1": "good", "k2": "no process"})
+    again = fill(tmp_path, Counting(), {"k1": "good", "k2": "fine"})
+    assert (again.encoded + again.resumed, again.failed) == (2, 0)
 
 
 def test_a_file_that_changed_is_not_stored_under_its_old_hash(tmp_path: Path) -> None:
