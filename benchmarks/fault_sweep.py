@@ -1,14 +1,17 @@
 """Kills and failing disks at the system calls of a command; what is live stays whole.
 
-    python benchmarks/fault_sweep.py nightly --mode syscall      # also: random, eio, full
-    python benchmarks/fault_sweep.py train --mode random --trials 300
+    python benchmarks/fault_sweep.py nightly --mode syscall      # also: random, eio, full, decoder
+    python benchmarks/fault_sweep.py train --mode random --trials 300 --resume
 
-The faults of `faultsweep.py` (strace injects them), without its five seconds of imports a trial:
-one process imports everything, every trial is a fork of it that waits until strace holds it.
-`full` is a real disk, a tmpfs (by root) of which a file leaves 0 bytes free, and more and more.
+One process imports everything, every trial is a fork of it. `syscall` kills it on entry to each
+call that changes a file, `eio` fails each fsync, `random` kills it and its decoders at any moment;
+`full` is a real disk, a tmpfs (by root) of which a file leaves 0 bytes free, and more and more;
+`decoder` kills the processes in which media are decoded, before, in and after each file.
 A trial is bad if afterwards anything but the complete old or the complete new state is live, if the
 command said done and the new one is not, if a failing disk ends with another exit code than 7, or
-if the same command again does not end with what an undisturbed run makes.
+if the same command again does not end with what an undisturbed run makes. Where a decoder is
+killed, the command may go on without its file, which the same command again then has.
+Each trial is a line of `trials.jsonl`, from which `--resume` goes on.
 Prints one JSON line. Results in `RELIABILITY.md` here.
 """
 
@@ -18,9 +21,9 @@ import contextlib
 import json
 import os
 import random
-import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import traceback
@@ -31,6 +34,9 @@ from typing import Any
 os.environ |= {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
 
 # a fork finds imported what its command needs
+import system_calls
+from system_calls import Call
+
 from pipelines import cli, encode, nightly, train, trained  # noqa: F401
 from recsys import artefacts
 from recsys.data.sample_shop import write_shop
@@ -41,19 +47,17 @@ from recsys.serving import audit, release
 SHOP = ShopSettings(
     items=120, users=60, days=21, events=2500, photo_side=32, clip_side=24, clip_frames=8, broken=0
 )
-WRITES = ("write", "pwrite64", "writev", "pwritev", "copy_file_range")
-SYNCS = ("fsync", "fdatasync")
-NAMES = (
-    "rename", "renameat", "renameat2", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir",
-    "ftruncate", "link", "linkat", "symlink", "symlinkat",
-)  # fmt: skip
-FAILING = ("eio", "full")
-ACTIONS = {"syscall": "signal=KILL", "eio": "error=EIO"}
-CALLS = {"syscall": WRITES + SYNCS + NAMES, "eio": SYNCS}
-HUNG_SECONDS = 600.0
+ACTIONS = {"syscall": "kill", "eio": "fail", "decoder": "kill"}
+CALLS = {
+    "syscall": system_calls.CALLS.keys() - system_calls.BEGINS,
+    "eio": system_calls.SYNCS.keys(),
+    "decoder": {"write", *system_calls.BEGINS},
+}
+FINE = {"eio": (0, 7), "full": (0, 7), "decoder": (0, 7)}  # else any exit code
+HUNG_SECONDS = system_calls.HUNG_SECONDS
 DISK_BYTES = 256 * 2**20
 FREE, POINTS = "free", 40
-# the k-th of a system call, bytes that are free on the disk, or a share of a run's time
+# the k-th system call of a name, bytes that are free on the disk, or a share of a run's time
 Fault = tuple[str, int] | float
 
 
@@ -90,12 +94,10 @@ class Sweep:
         shutil.rmtree(self.work, ignore_errors=True)
         shutil.copytree(self.base, self.work, symlinks=True)
 
-    def forked(self, words: list[str], *, stopped: bool = False) -> int:
-        """Process id of a fork that runs a command line; `stopped` before it begins."""
+    def forked(self, words: list[str], channel: socket.socket | None = None) -> int:
+        """Process id of a fork that runs a command line; its system calls ask by `channel`."""
         child = os.fork()
         if child:
-            if stopped:
-                os.waitpid(child, os.WUNTRACED)
             return child
         code = 1
         try:
@@ -103,8 +105,8 @@ class Sweep:
             said = os.open(self.folder / "said", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
             for stream in (1, 2):
                 os.dup2(said, stream)
-            if stopped:
-                os.kill(os.getpid(), signal.SIGSTOP)
+            if channel:
+                system_calls.listened(channel)
             code = cli.invoke([*words, *self.words])
         finally:
             os._exit(code)
@@ -123,25 +125,21 @@ class Sweep:
         os.waitpid(process, 0)
         return None
 
-    def traced(self, *options: str) -> int | None:
-        """Runs the command under strace; its exit code."""
-        process = self.forked([self.command], stopped=True)
-        tracer = self.attached(process, options)
-        os.kill(process, signal.SIGCONT)
-        code = self.wait(process, HUNG_SECONDS)
-        tracer.wait()
-        return code
+    def judged(self, mode: str, judge: Callable[[Call], str]) -> int | None:
+        """Runs the command, asking `judge` about the calls of a mode; its exit code."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            process = self.forked([self.command], theirs)
 
-    def attached(self, process: int, options: tuple[str, ...]) -> "subprocess.Popen[bytes]":
-        """The strace that holds a stopped process; on a busy machine it may need another try."""
-        status = Path(f"/proc/{process}/status")
-        for _ in range(10):
-            tracer = subprocess.Popen(["strace", "-f", "-qq", *options, "-p", str(process)])
-            while tracer.poll() is None:
-                if "TracerPid:\t0\n" not in status.read_text():
-                    return tracer
-                time.sleep(0.005)
-        raise RuntimeError("strace does not attach; see its message above")
+            def chosen(call: Call) -> str:
+                outside = call.name in system_calls.WRITES and not call.file.startswith(
+                    str(self.work)
+                )
+                inside = call.process == process and not outside
+                right = inside if mode != "decoder" else call.process != process
+                return judge(call) if right and call.name in CALLS[mode] else system_calls.GO
+
+            return system_calls.judged(ours, process, chosen)
 
     def squeezed(self, free: int) -> int | None:
         """Runs the command with so many bytes free on the disk; its exit code."""
@@ -187,15 +185,14 @@ def plan(sweep: Sweep, mode: str, trials: int) -> Iterator[Fault]:
         most = 2 * (before - sweep.free())  # what is staged takes more for a while
         yield from ((FREE, most * k // (trials or POINTS)) for k in range(trials or POINTS))
         return
-    log = sweep.folder / "calls"
-    assert sweep.traced("-o", str(log), "-e", f"trace={','.join(CALLS[mode])}") == 0
-    counts: collections.Counter[tuple[str, str]] = collections.Counter()
-    for line in log.read_text(errors="replace").splitlines():
-        found = re.match(r"(\d+) +(\w+)\(", line)
-        if found and found[2] in CALLS[mode]:  # strace also prints calls that it does not know
-            counts[found[2], found[1]] += 1
-    most = {name: max(n for (call, _), n in counts.items() if call == name) for name, _ in counts}
-    points = [(name, k) for name in sorted(most) for k in range(1, most[name] + 1)]
+    counts: collections.Counter[str] = collections.Counter()
+
+    def counted(call: Call) -> str:
+        counts[call.name] += 1
+        return system_calls.GO
+
+    assert sweep.judged(mode, counted) == 0
+    points = [(name, k) for name in sorted(counts) for k in range(1, counts[name] + 1)]
     step = max(1, len(points) // trials) if trials else 1
     yield from points[::step]
 
@@ -211,8 +208,14 @@ def faulted(sweep: Sweep, mode: str, fault: Fault) -> int | None:
     name, k = fault
     if name == FREE:
         return sweep.squeezed(k)
-    inject = f"inject={name}:{ACTIONS[mode]}:when={k}"
-    return sweep.traced("-o", os.devnull, "-e", f"trace={name}", "-e", inject)
+    left = k
+
+    def judge(call: Call) -> str:
+        nonlocal left
+        left -= call.name == name
+        return ACTIONS[mode] if call.name == name and left == 0 else system_calls.GO
+
+    return sweep.judged(mode, judge)
 
 
 def in_a_fork(check: Callable[[], bool]) -> bool:
@@ -236,8 +239,8 @@ def said(sweep: Sweep, file: Path) -> list[str]:
     return found
 
 
-def swept(sweep: Sweep, mode: str, trials: int, recover: int) -> dict[str, Any]:
-    """All trials of a mode."""
+def begun(sweep: Sweep, mode: str, trials: int) -> dict[str, Any]:
+    """The plan of a sweep, what is live before and after the command, and its seconds."""
     sweep.prepare()
     file = sweep.folder / "live.json"
     sweep.begin()
@@ -247,42 +250,59 @@ def swept(sweep: Sweep, mode: str, trials: int, recover: int) -> dict[str, Any]:
     sweep.seconds = time.monotonic() - start
     new = said(sweep, file)
     assert new != old
-    whole = [old, new] if sweep.command != "encode" else None
-    result: dict[str, Any] = {}
-    codes: collections.Counter[str] = collections.Counter()
-    bad: list[Any] = []
-    for number, fault in enumerate(plan(sweep, mode, trials)):
+    faults = list(plan(sweep, mode, trials))
+    return {"old": old, "new": new, "seconds": sweep.seconds, "faults": faults}
+
+
+def harmed(sweep: Sweep, mode: str, code: int | None, begin: dict[str, Any]) -> bool:
+    """Whether a fault left anything but a whole state, or ended otherwise than it should."""
+    old, new = begin["old"], begin["new"]
+
+    def intact() -> bool:
+        now = list(sweep.live())
+        if mode == "decoder":  # a store without the files whose decoders were killed is whole
+            return True
+        if sweep.command == "encode":  # its stores go live one by one
+            return now == new if code == 0 else set(now) <= set(new)
+        return now == new if code == 0 else now in (old, new)
+
+    return code not in FINE.get(mode, (code,)) or not in_a_fork(intact)
+
+
+def swept(sweep: Sweep, mode: str, trials: int, recover: int) -> dict[str, Any]:
+    """All trials of a mode that have no line yet."""
+    state, log = sweep.folder / "begin.json", sweep.folder / "trials.jsonl"
+    if not state.exists():
+        state.write_text(json.dumps(begun(sweep, mode, trials)))
+    begin = json.loads(state.read_text())
+    sweep.seconds = begin["seconds"]
+    done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    for number, fault in enumerate(begin["faults"][len(done) :], len(done)):
         sweep.begin()
         code = faulted(sweep, mode, fault)
-        codes[str(code)] += 1
-
-        def intact(done: bool = code == 0) -> bool:
-            now = list(sweep.live())
-            if whole is None:  # the stores of an encoding go live one by one
-                return now == new if done else set(now) <= set(new)
-            return now == new if done else now in whole
-
-        ok = in_a_fork(intact) and (mode not in FAILING or code in {0, 7})
-        if ok and number % recover == 0:
-            ok = sweep.wait(sweep.forked(sweep.again()), HUNG_SECONDS) == 0
-            ok = ok and in_a_fork(lambda: list(sweep.live()) == new)
-        if not ok:
-            bad.append(fault)
-            shutil.copytree(sweep.work, sweep.folder / f"bad-{len(bad)}", dirs_exist_ok=True)
-        result = {
-            "command": sweep.command, "mode": mode, "trials": number + 1,
-            "exit_codes": dict(codes), "bad": len(bad), "bad_at": bad[:20],
-            "recovered_every": recover,
-        }  # fmt: skip
-        (sweep.folder / "result.json").write_text(json.dumps(result))  # a sweep takes an hour
-    return result
+        bad, again = harmed(sweep, mode, code, begin), number % recover == 0
+        if again and not bad:
+            bad = sweep.wait(sweep.forked(sweep.again()), HUNG_SECONDS) != 0
+            bad = bad or not in_a_fork(lambda: list(sweep.live()) == begin["new"])
+        if bad:
+            shutil.copytree(sweep.work, sweep.folder / f"bad-{number}", dirs_exist_ok=True)
+        done.append({"fault": fault, "exit": code, "bad": bad, "again": again})
+        with log.open("a") as stream:
+            stream.write(json.dumps(done[-1]) + "\n")
+    return {
+        "command": sweep.command, "mode": mode, "trials": len(done),
+        "exit_codes": dict(collections.Counter(str(trial["exit"]) for trial in done)),
+        "bad": sum(trial["bad"] for trial in done),
+        "bad_at": [trial["fault"] for trial in done if trial["bad"]][:20],
+        "repeated": sum(trial["again"] for trial in done),
+    }  # fmt: skip
 
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
     """A tmpfs in `folder`."""
     disk = folder / "disk"
-    disk.mkdir()
+    disk.mkdir(exist_ok=True)
     size = f"size={DISK_BYTES}"
     subprocess.run(["mount", "-t", "tmpfs", "-o", size, "recsys", str(disk)], check=True)
     try:
@@ -295,14 +315,16 @@ def main() -> None:
     """Runs one sweep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["encode", "train", "nightly"])
-    parser.add_argument("--mode", choices=["syscall", "random", "eio", "full"], default="random")
+    parser.add_argument("--mode", choices=["random", "full", *CALLS], default="random")
     parser.add_argument("--trials", type=int, default=0, help="at most so many; 0 for all")
     parser.add_argument("--recover", type=int, default=1, help="repeat the command in every n-th")
+    parser.add_argument("--resume", action="store_true", help="go on with a sweep cut off")
     parser.add_argument("--folder", type=Path, default=Path("work/faults"))
     chosen = parser.parse_args()
     folder = chosen.folder.absolute() / f"{chosen.command}-{chosen.mode}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    if not chosen.resume:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
     with small_disk(folder) if chosen.mode == "full" else contextlib.nullcontext(folder) as disk:
         sweep = Sweep(chosen.command, folder, disk)
         result = swept(sweep, chosen.mode, chosen.trials, chosen.recover)
