@@ -174,6 +174,9 @@ def _pages(shelf: Shelf) -> Page:
     day = datetime.date.fromisoformat(shelf.manifest["date"])
     environment.filters |= {"visible": escaped, "words": report.words, "group": _group}
     environment.globals |= {"release": shelf.name, "day": day, "counts": shelf.manifest["counts"]}
+    environment.globals["shape"] = pictures.shape(
+        Path(shelf.settings.data.folder), shelf.some_pictures(), shelf.settings.features.limits
+    )
 
     def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
         text = environment.get_template(f"{name}.html.j2").render(**values)

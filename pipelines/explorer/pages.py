@@ -27,11 +27,14 @@ def home(shelf: Shelf) -> dict[str, Any]:
             some[name] = sizes["user_id"].slice(start, 4).to_list()
     none = shelf.lists.frame.filter(pl.col("source") == release.POPULAR)["user_id"]
     some["no history"] = none.unique().sort().head(4).to_list()
+    verdicts = [gate["verdict"] for gate in shelf.manifest["gates"]]
+    judged = [verdict for verdict in verdicts if verdict in ("pass", "warn", "fail")]
     return {
+        "gates": f"{judged.count('pass')} of {len(judged)} passed",
         "some": {
             name: [(user, _faces(shelf, user)) for user in users]
             for name, users in some.items() if users
-        }
+        },
     }  # fmt: skip
 
 
@@ -171,14 +174,15 @@ def _faces(shelf: Shelf, user_id: str) -> list[Card]:
 
 
 def _visits(shelf: Shelf, events: pl.DataFrame) -> list[dict[str, Any]]:
-    """Events one after the other on the same item are one visit."""
+    """Events one after the other on the same item are one visit; its events in their order."""
     visits: list[dict[str, Any]] = []
     for row in events.iter_rows(named=True):
         if not visits or visits[-1]["card"].item_id != row["item_id"]:
             card = shelf.card(row["item_id"])
             visits.append({"card": card, "events": [], "at": row["timestamp"]})
-        if row["event"] not in visits[-1]["events"]:
-            visits[-1]["events"].append(row["event"])
+        told = f"{row['event']} {row['weight']:g}" if shelf.rated else row["event"]
+        if told not in visits[-1]["events"]:
+            visits[-1]["events"].insert(0, told)
     return visits
 
 

@@ -1,13 +1,20 @@
 """Small pictures of catalogue items: found by the safe media paths, decoded and made anew here."""
 
 import functools
+import io
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
+
+from PIL import Image
 
 from recsys.data import media_paths
 from recsys.features.media import MediaLimits
 from recsys.serving import thumbnails
 
 SIDES = (120, 240, 480)
+NARROW = 0.8  # width : height below which a picture counts as tall
 KEPT = 4096  # small pictures in memory: some 30 MB
 
 
@@ -28,6 +35,21 @@ def photo(folder: Path, path: str, side: int, limits: MediaLimits) -> bytes:
         return thumbnails.picture(file.read_bytes(), limits, side)
     except OSError:
         return b""
+
+
+def shape(
+    folder: Path, paths: Sequence[str], limits: MediaLimits
+) -> Literal["tall", "square", "wide"]:
+    """What a catalogue's images mostly are, so that posters stand in frames that show them whole.
+
+    Args:
+        folder, limits: as of `photo`.
+        paths: of some images.
+    """
+    made = [photo(folder, path, SIDES[0], limits) for path in paths]
+    sizes = [Image.open(io.BytesIO(content)).size for content in made if content]
+    ratio = statistics.median(width / height for width, height in sizes) if sizes else 1.0
+    return "tall" if ratio < NARROW else "wide" if ratio > 1 / NARROW else "square"
 
 
 @functools.lru_cache(maxsize=KEPT // 16)

@@ -79,6 +79,16 @@ class Shelf:
         paths = self.facts(row)[name] if row >= 0 else None
         return paths[0] if paths else None
 
+    def some_pictures(self, count: int = 12) -> list[str]:
+        """Paths of the first images of a few items, from all over the catalogue."""
+        first = self.found.items["image"].list.first().drop_nulls()
+        return first.gather_every(max(1, len(first) // count)).head(count).to_list()
+
+    @functools.cached_property
+    def rated(self) -> bool:
+        """Whether events of one kind differ in weight: then the weight is a rating to be shown."""
+        return self.past.frame["weight"].n_unique() > self.past.frame["event"].n_unique()
+
     def releases(self) -> list[str]:
         """Names of all releases, newest first."""
         return artefacts.versions(self.settings.root / "releases")[::-1]

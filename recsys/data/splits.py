@@ -50,10 +50,12 @@ class SplitSettings(Section):
     )
     seed: int = Field(0, ge=0, description="Of the random split.")
 
-    @field_validator("end")
+    @field_validator("end", mode="before")
     @classmethod
-    def _moment(cls, value: str) -> str:
-        if value:
+    def _moment(cls, value: object) -> object:
+        if isinstance(value, datetime.date):  # TOML's own, without quotes
+            value = value.isoformat()
+        if isinstance(value, str) and value:
             _end_seconds(value)
         return value
 

@@ -1,6 +1,7 @@
 """The explorer over a tiny shop with two nights: its pages, its guard, its pictures."""
 
 import dataclasses
+import datetime as dt
 import http.client
 import io
 import re
@@ -14,12 +15,13 @@ from PIL import Image
 uvicorn = pytest.importorskip("uvicorn", reason="the extra `explore` is not installed")
 pytest.importorskip("fastapi", reason="the extra `explore` is not installed")
 
-from pipelines.explorer import pages  # noqa: E402
+from pipelines.explorer import pages, pictures  # noqa: E402
 from pipelines.explorer.grouped import Grouped, containing  # noqa: E402
 from pipelines.explorer.guard import without_port  # noqa: E402
 from pipelines.explorer.live import Blend, Live  # noqa: E402
 from pipelines.explorer.shelf import Shelf  # noqa: E402
 from recsys.errors import near  # noqa: E402
+from recsys.features.media import MediaLimits  # noqa: E402
 
 EVIL = "<script>alert(1)</script>"
 
@@ -206,3 +208,30 @@ def test_finding_ids() -> None:
     assert containing(keys, "U00001", 3) == ["u000010", "u000011", "u000012"]
     assert containing(pl.Series(["xab", "abx", "b"]), "ab", 5) == ["abx", "xab"]
     assert "u059999" in near("u0599999", keys.to_list())
+
+
+@pytest.mark.parametrize(
+    ("size", "told"), [((20, 30), "tall"), ((30, 30), "square"), ((48, 27), "wide")]
+)
+def test_posters_stand_in_frames_that_show_them_whole(
+    tmp_path: Path, size: tuple[int, int], told: str
+) -> None:
+    Image.new("RGB", size, "red").save(tmp_path / "a.jpg")
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    paths = ["a.jpg", "broken.jpg", "absent.jpg"]
+    assert pictures.shape(tmp_path, paths, MediaLimits(min_side=8)) == told
+    assert pictures.shape(tmp_path, [], MediaLimits()) == "square"
+
+
+def test_a_visit_tells_its_events_in_their_order_and_ratings(site: Site) -> None:
+    moment = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
+    item = site[0].found.items["item_id"][0]
+    told = pl.DataFrame(
+        {"user_id": "u", "item_id": item, "timestamp": moment, "event": ["view", "cart"],
+         "weight": [1.0, 3.0]}
+    )  # fmt: skip
+    visits = pages._visits(site[0], told.reverse())
+    assert [visit["events"] for visit in visits] == [["view", "cart"]]
+    rated = told.with_columns(event=pl.lit("rating"), weight=pl.Series([4.5, 2.0]))
+    shelf = dataclasses.replace(site[0], past=Grouped(rated, "user_id"))
+    assert pages._visits(shelf, rated.reverse())[0]["events"] == ["rating 4.5", "rating 2"]
