@@ -28,6 +28,7 @@ NIGHTLY = {
 }
 Row = Mapping[str, Any]
 ASIDE = 0.012  # of the axis
+MARKS = 6  # most days that are named below the chart of nights, less one
 Point = tuple[str, float, list[float]]
 
 
@@ -72,7 +73,9 @@ def nights(rows: Sequence[Row]) -> dict[str, Any]:
         if known:
             xs, ys = zip(*known, strict=True)
             drawn.append(Line(label, tuple(map(float, xs)), tuple(map(float, ys)), colour))
-    return {"chart": line_charts.lines(drawn, "days before", "share") if drawn else ""}
+    step = max(1, -(days[0] // MARKS))
+    ticks = [float(day) for day in range(0, days[0] - 1, -step)]
+    return {"chart": line_charts.lines(drawn, "days before", "share", ticks) if drawn else ""}
 
 
 def trade_off(evaluation: Mapping[str, Any]) -> dict[str, Any]:
