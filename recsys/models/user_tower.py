@@ -11,16 +11,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from recsys.models.attention import (
-    TIME_BUCKETS,
     Block,
     CausalAttention,
     distance_bucket,
     time_bucket,
 )
+from recsys.models.event_inputs import EventInputs
 from recsys.settings import Section
-
-FIRST = TIME_BUCKETS  # the gap bucket of a history's first event
-OCTAVES, STEPS = 8, 8  # weights are told apart from 2^-8 to 2^8, in 8 steps an octave
 
 
 class UserTowerSettings(Section):
@@ -71,50 +68,6 @@ class UserTowerSettings(Section):
     )
 
 
-class EventInputs(nn.Module):
-    """What happened when: item vector + event type + time since the event before + position.
-
-    With the settings of the same names also the event's weight, and the time until the request.
-    """
-
-    def __init__(self, settings: UserTowerSettings, event_codes: int, width: int) -> None:
-        super().__init__()
-        self.event = nn.Embedding(event_codes, width)
-        self.gap = nn.Embedding(TIME_BUCKETS + 1, width)
-        self.position = nn.Parameter(torch.randn(settings.max_length, width) * 0.02)
-        nn.init.normal_(self.event.weight, std=0.02)
-        nn.init.normal_(self.gap.weight, std=0.02)
-        self.dropout = nn.Dropout(settings.dropout)
-        self.scale = width**0.5
-        if settings.request_time:
-            self.wait = nn.Embedding(TIME_BUCKETS, width)
-            nn.init.normal_(self.wait.weight, std=0.02)
-        if settings.event_weights:
-            self.weight = nn.Embedding(2 * OCTAVES * STEPS + 1, width)
-            nn.init.normal_(self.weight.weight, std=0.02)
-
-    def forward(
-        self,
-        items: Tensor,
-        events: Tensor,
-        ages: Tensor,
-        asked: Tensor | None,
-        weights: Tensor | None,
-    ) -> Tensor:
-        """`[B, L, D]`; positions past `max_length` share the last one's vector."""
-        gaps = torch.full_like(ages, FIRST)
-        gaps[:, 1:] = time_bucket(ages[:, :-1] - ages[:, 1:])
-        length = items.shape[1]
-        places = torch.arange(length, device=items.device).clamp(max=len(self.position) - 1)
-        happened = self.event(events) + self.gap(gaps) + self.position[places]
-        if asked is not None:
-            happened = happened + self.wait(time_bucket(ages - asked))
-        if weights is not None:
-            happened = happened + self.weight(weight_bucket(weights))
-        inputs: Tensor = self.dropout(items * self.scale + happened)
-        return inputs
-
-
 class UserTower(nn.Module):
     """One of four kinds behind one contract; see the module's text.
 
@@ -129,7 +82,10 @@ class UserTower(nn.Module):
     def __init__(self, settings: UserTowerSettings, event_codes: int, width: int) -> None:
         super().__init__()
         self.settings = settings
-        self.inputs = EventInputs(settings, event_codes, width)
+        self.inputs = EventInputs(
+            event_codes, width, settings.max_length, settings.dropout,
+            request_time=settings.request_time, event_weights=settings.event_weights,
+        )  # fmt: skip
         self.norm = nn.LayerNorm(width)
         biased = settings.attention_bias
         match settings.kind:
@@ -230,15 +186,6 @@ def near_identity(width: int) -> nn.Linear:
     nn.init.eye_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def weight_bucket(weights: Tensor) -> Tensor:
-    """Logarithmic bucket of positive event weights, eight an octave; 1 is in the middle one.
-
-    Half stars from .5 to 5 have a bucket each. Weights that are not positive share the lowest.
-    """
-    steps = STEPS * torch.log2(weights.float().clamp(min=2.0**-OCTAVES))
-    return steps.round().long().clamp(max=STEPS * OCTAVES) + STEPS * OCTAVES
 
 
 def request_ages(ages: Tensor, mask: Tensor) -> Tensor:
