@@ -42,8 +42,9 @@ def caught_up(settings: Settings, found: Inputs, model: Model, until_seconds: in
     features = stand_ins.item_features(settings, found, names, model.attributes)
     towers = model.towers.grown(len(names))
     data = TrainingData(
-        features, known, lessons.trends_of(settings, known, found.created_seconds()), since
-    )
+        features, known, lessons.trends_of(settings, known, found.created_seconds()), since,
+        lessons.people_of(found, known, towers.shape.user_columns),
+    )  # fmt: skip
     lessons.count_events(towers, data)
     steps = trainer.catch_up(towers, data, settings.train)
     return replace(model, towers=towers.cpu(), trained=names) if steps else model

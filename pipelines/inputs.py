@@ -159,6 +159,7 @@ class Inputs:
             self.items["price"].to_numpy(),
             categories.categorised(self.items["category"].fill_null([]).to_list()),
             arrivals,
+            self.users,
         )
 
 

@@ -13,7 +13,7 @@ from pipelines import encode, pretrain, stand_ins
 from pipelines.inputs import Floats, Inputs
 from pipelines.settings import Settings
 from recsys.data import histories as histories_module
-from recsys.data import trends
+from recsys.data import people, trends
 from recsys.data.histories import Histories
 from recsys.data.splits import TRAIN, VALIDATION, Split
 from recsys.data.trends import Trends
@@ -26,9 +26,12 @@ from recsys.serving.recommend import Shop
 from recsys.training import trainer
 from recsys.training.run import Report
 from recsys.training.trainer import FitResult, TrainingData
+from recsys.user_columns import UserColumn
 
 Rows = npt.NDArray[np.int64]
 VALIDATION_K = 10
+MOST_VALUES = 256  # of a column of users.* that are told apart
+FEWEST_USERS = 10  # who share a value, or nobody is told apart by it
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class Lesson:
         data: what to learn from.
         asked: the validation window.
         shop: what lists of that window may know.
+        user_columns: of the users' table, as told apart among the users of training.
     """
 
     names: list[str]
@@ -109,6 +113,7 @@ class Lesson:
     data: TrainingData
     asked: Question
     shop: Shop
+    user_columns: tuple[UserColumn, ...]
 
 
 def prepare(settings: Settings, found: Inputs, split: Split) -> Lesson:
@@ -121,7 +126,25 @@ def prepare(settings: Settings, found: Inputs, split: Split) -> Lesson:
     asked = question(settings, found, split, VALIDATION)
     shop = found.shop(split.window(VALIDATION).history, asked.at_seconds, today=False)
     known = trends_of(settings, learned, found.created_seconds())
-    return Lesson(names, attributes, TrainingData(features, learned, known), asked, shop)
+    columns = _user_columns(settings, found, learned)
+    data = TrainingData(features, learned, known, people=people_of(found, learned, columns))
+    return Lesson(names, attributes, data, asked, shop, columns)
+
+
+def _user_columns(settings: Settings, found: Inputs, learned: Histories) -> tuple[UserColumn, ...]:
+    """What the users' table tells apart among those who are learned from."""
+    users, chosen = found.users, settings.model.users
+    if users is None or not chosen.attributes:
+        return ()
+    here = users.filter(pl.col("user_id").is_in(learned.user_ids))
+    return people.columns(here, chosen.attribute_columns, MOST_VALUES, FEWEST_USERS)
+
+
+def people_of(found: Inputs, histories: Histories, columns: tuple[UserColumn, ...]) -> Rows | None:
+    """`[U, C]` attributes of the users of histories; None where no column is read."""
+    if not columns or found.users is None:
+        return None
+    return people.coded(found.users, columns).of(histories.user_ids)
 
 
 def fit(
@@ -141,7 +164,9 @@ def fit(
         MismatchFault: `resume` with other settings or data than the checkpoint's.
     """
     features, asked = lesson.data.features, lesson.asked
-    model = two_tower.build(settings.model, features, settings.event_names, settings.train.seed)
+    model = two_tower.build(
+        settings.model, features, settings.event_names, settings.train.seed, lesson.user_columns
+    )
     if settings.pretrain.warm_start:
         pretrain.warm(settings, model)
 

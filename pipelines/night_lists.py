@@ -58,6 +58,9 @@ def key(settings: Settings, night: Night) -> str:
     nightly, index = settings.nightly, night.recommender.index.settings
     parts = [str(night.plan.basis), fingerprint(settings.lists), fingerprint(index), nightly.k]
     parts += [nightly.similar, nightly.blocked, settings.event_names]
+    if night.recommender.people is not None:
+        shop = artefacts.read(night.found.catalogue, "catalogue", check=False)
+        parts.append(shop["files"].get("users.parquet", {}).get("sha256"))
     parts += [__version__, torch.get_num_threads()]
     parts += [metadata.version(name) for name in LIBRARIES]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -1,5 +1,7 @@
 """What `evaluate` compares: the model as trained and caught up, its variants, the baselines."""
 
+from dataclasses import replace
+
 from pipelines import ablation as ablations
 from pipelines import answers, catch_up, stand_ins
 from pipelines.ablation import Ablation
@@ -55,6 +57,9 @@ def of_window(
             say(f"training {name}")
             other = ablations.trained(settings, found, split, model, seen)
         systems[name] = lists(other, seen)
+    if ablation.every and not ablation.retrain and recommender.people is not None:
+        nobody = replace(recommender, people=None)
+        systems["without user attributes"] = answers.system(nobody, asked, k)
     systems[MODEL] = answers.system(recommender, asked, k, reranked=False)
     known = found.histories(settings, past)
     return systems | answers.baselines(settings, known, asked, recommender, k)

@@ -14,6 +14,7 @@ from recsys.models.item_tower import ItemTower, ItemTowerSettings
 from recsys.models.trend_terms import TrendSettings, TrendTerms
 from recsys.models.user_tower import UserTower, UserTowerSettings
 from recsys.settings import Section
+from recsys.user_columns import UserColumn
 
 
 class ModelSettings(Section):
@@ -48,6 +49,9 @@ class ModelShape(Section):
     modalities: tuple[tuple[str, int], ...] = Field(description="content modalities and their D_m")
     table_rows: int = Field(ge=0, description="ids known to training")
     event_names: tuple[str, ...] = Field(description="event types; code = position + 1, 0 is none")
+    user_columns: tuple[UserColumn, ...] = Field(
+        default=(), description="attributes of users that the user tower reads"
+    )
 
 
 MAX_TEMPERATURE = 10.0
@@ -74,7 +78,8 @@ class TwoTower(nn.Module):
         self.shape = shape
         width = settings.width
         self.item_tower = ItemTower(settings.items, dict(shape.modalities), shape.table_rows, width)
-        self.user_tower = UserTower(settings.users, len(shape.event_names) + 1, width)
+        columns = [column.size for column in shape.user_columns]
+        self.user_tower = UserTower(settings.users, len(shape.event_names) + 1, width, columns)
         self.trends = TrendTerms(settings.trends)
         self.log_temperatures = nn.Parameter(torch.full((2,), settings.temperature).log())
         self.register_buffer("handover", torch.zeros(()))
@@ -156,9 +161,10 @@ class TwoTower(nn.Module):
         mask: Tensor,
         weights: Tensor | None = None,
         last: Tensor | None = None,
+        people: Tensor | None = None,
     ) -> Tensor:
         """User states `[B, L, D]` float32; see `user_tower` for the arguments."""
-        return self._finished(self.user_tower(items, events, ages, mask, weights, last))
+        return self._finished(self.user_tower(items, events, ages, mask, weights, last, people))
 
     def user_vectors(
         self,
@@ -167,6 +173,7 @@ class TwoTower(nn.Module):
         ages: Tensor,
         mask: Tensor,
         weights: Tensor | None = None,
+        people: Tensor | None = None,
     ) -> Tensor:
         """The last state of each row, `[B, D]`, from at most the last `max_length` events.
 
@@ -184,7 +191,7 @@ class TwoTower(nn.Module):
         told = None if weights is None else weights.gather(1, take)
         last = lengths.clamp(max=longest) - 1
         taken = events.gather(1, take), ages.gather(1, take)
-        return self.users(window, *taken, kept, told, last).squeeze(1)
+        return self.users(window, *taken, kept, told, last, people).squeeze(1)
 
     def _finished(self, vectors: Tensor) -> Tensor:
         match self.settings.similarity:
@@ -196,7 +203,11 @@ class TwoTower(nn.Module):
 
 
 def build(
-    settings: ModelSettings, features: ItemFeatures, event_names: tuple[str, ...], seed: int
+    settings: ModelSettings,
+    features: ItemFeatures,
+    event_names: tuple[str, ...],
+    seed: int,
+    user_columns: tuple[UserColumn, ...] = (),
 ) -> TwoTower:
     """A fresh model for the training catalogue `features`: same seed, same weights.
 
@@ -207,6 +218,7 @@ def build(
         modalities=tuple(features.widths.items()),
         table_rows=int(known.max()) + 1 if len(known) else 0,
         event_names=event_names,
+        user_columns=user_columns,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -4,6 +4,7 @@ State l has seen events 0..l only, so that all L positions train at once; a user
 last state. Histories stand at the front of their row, padding after them. Called by the two towers.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -17,6 +18,7 @@ from recsys.models.attention import (
     time_bucket,
 )
 from recsys.models.event_inputs import EventInputs
+from recsys.models.user_attributes import UserAttributes
 from recsys.settings import Section
 
 
@@ -55,6 +57,17 @@ class UserTowerSettings(Section):
         description="reads the weights of events, such as ratings, beside their types; for logs "
         "whose weights say more than the event type",
     )
+    attributes: bool = Field(
+        default=True,
+        description="adds what `users.*` tells of a person to each state; columns that are absent "
+        "or constant add nothing",
+    )
+    attribute_columns: tuple[str, ...] = Field(
+        default=(), description="of users.*; none named: all of them"
+    )
+    attribute_dropout: float = Field(
+        default=0.2, ge=0, lt=1, description="share of a person's attributes hidden while training"
+    )
     request_time: bool = Field(
         default=False,
         description="time biases count from the moment a state is asked (in training the next "
@@ -77,9 +90,16 @@ class UserTower(nn.Module):
         settings: of the tower.
         event_codes: number of event codes, the 0 of padding included.
         width: D.
+        columns: how many values each of the C known attributes of a person has.
     """
 
-    def __init__(self, settings: UserTowerSettings, event_codes: int, width: int) -> None:
+    def __init__(
+        self,
+        settings: UserTowerSettings,
+        event_codes: int,
+        width: int,
+        columns: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         self.settings = settings
         self.inputs = EventInputs(
@@ -109,6 +129,8 @@ class UserTower(nn.Module):
         if self._adds_mean():
             self.output = near_identity(width)
             self.recent = nn.Parameter(torch.full((width,), 0.2))
+        if columns:
+            self.attributes = UserAttributes(columns, width, settings.attribute_dropout)
 
     def forward(
         self,
@@ -118,6 +140,7 @@ class UserTower(nn.Module):
         mask: Tensor,
         weights: Tensor | None = None,
         last: Tensor | None = None,
+        people: Tensor | None = None,
     ) -> Tensor:
         """States `[B, L, D]`; those of padding mean nothing.
 
@@ -128,6 +151,7 @@ class UserTower(nn.Module):
             mask: `[B, L]` bool, true where there is an event; true ones stand first.
             weights: `[B, L]` float32 event weights; only `event_weights` reads them.
             last: `[B]` a place of each row; only its state is computed, `[B, 1, D]`. None for all.
+            people: `[B, C]` int64 codes of attributes, -1 unknown; None where nothing is known.
 
         Raises:
             ValueError: `event_weights` is set and there are no weights.
@@ -161,6 +185,8 @@ class UserTower(nn.Module):
         if self._adds_mean():
             mean = running_mean(inputs, 1.0, last)
             states = self.recent * states + self.output(mean)
+        if people is not None and hasattr(self, "attributes"):
+            states = states + self.attributes(people).unsqueeze(1)
         vectors: Tensor = self.norm(states)
         return vectors
 

@@ -17,17 +17,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from polars import selectors
 from pydantic import Field
 from scipy import sparse
 
+from recsys.data import people
+from recsys.data.people import People
 from recsys.settings import Section
-from recsys.vocabulary import Vocabulary
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 TERM = "segment"
-BANDS = 10  # of a column of numbers with more distinct values than that
 
 
 class NewcomerSettings(Section):
@@ -50,22 +49,18 @@ class Newcomers:
     """Segments of users, and what is chosen in them.
 
     Attributes:
-        users: all of the table.
-        codes: `[U, C]` each user's value in each column, -1 for none that makes a segment.
+        people: all of the table, and the values that make segments.
         events: for each column `[V, N]` events of users with a value.
         strength: as in the settings.
     """
 
-    users: Vocabulary
-    codes: Rows
+    people: People
     events: tuple[sparse.csr_matrix, ...]
     strength: float
 
     def groups(self, user_ids: Sequence[str]) -> tuple[Rows, Rows]:
         """Distinct combinations of values `[G, C]`, and each user's combination `[U]`."""
-        rows = self.users.rows(user_ids)
-        codes = np.where((rows >= 0)[:, None], self.codes[np.maximum(rows, 0)], -1)
-        found, member = np.unique(codes, axis=0, return_inverse=True)
+        found, member = np.unique(self.people.of(user_ids), axis=0, return_inverse=True)
         return found, member.reshape(-1)
 
     def lift(self, combination: Rows) -> Floats:
@@ -96,31 +91,13 @@ def fit(
         n_items: N.
         settings: which columns; names that the table lacks are left out.
     """
-    usable = selectors.string() | selectors.numeric() | selectors.boolean()
-    frame = users.select(usable).drop("user_id", strict=False)
-    names = [name for name in settings.columns or frame.columns if name in frame.columns]
-    if not settings.segments or not names:
+    columns = people.columns(users, settings.columns, settings.most_values)
+    if not settings.segments or not columns:
         return None
-    codes = np.stack([_codes(frame[name], settings.most_values) for name in names], axis=1)
-    known = Vocabulary(users["user_id"])
-    owners = known.rows(user_ids)
-    return Newcomers(
-        known, codes, tuple(_counted(column, owners, items, n_items) for column in codes.T),
-        settings.strength,
-    )  # fmt: skip
-
-
-def _codes(values: pl.Series, most: int) -> Rows:
-    """`[U]` codes by frequency of a value; numbers of many values fall into bands of equal size."""
-    if values.dtype.is_numeric() and values.n_unique() > BANDS:
-        ranks = values.rank("min").cast(pl.Float64)
-        values = ((ranks - 1) * BANDS / max(1, values.count())).floor()
-    counts = values.drop_nulls().value_counts(sort=False).sort(
-        pl.col("count"), pl.col(values.name), descending=[True, False]
-    )  # fmt: skip
-    named = counts.head(most)[values.name].to_list()
-    place = {value: code for code, value in enumerate(named)}
-    return np.array([place.get(value, -1) for value in values.to_list()], np.int64)
+    known = people.coded(users, columns)
+    owners = known.users.rows(user_ids)
+    counted = (_counted(column, owners, items, n_items) for column in known.codes.T)
+    return Newcomers(known, tuple(counted), settings.strength)
 
 
 def _counted(codes: Rows, owners: Rows, items: Rows, n_items: int) -> sparse.csr_matrix:

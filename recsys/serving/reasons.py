@@ -74,8 +74,9 @@ def left_out(recommender: Recommender, history: Histories) -> LeftOut:
     """
     items = _latest(history.items)
     asked = _each_left_out(history, items)
-    model, every = recommender.model, recommender.item_vectors
-    return LeftOut(items, vectors.of_users(model, every, asked, recommender.at_seconds))
+    model, every, people = recommender.model, recommender.item_vectors, recommender.people
+    told = None if people is None else people.of(history.user_ids).repeat(len(items) + 1, axis=0)
+    return LeftOut(items, vectors.of_users(model, every, asked, recommender.at_seconds, told))
 
 
 def drawn(recommender: Recommender, features: ItemFeatures, without: LeftOut, rows: Rows) -> Drawn:

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import torch
 from pydantic import Field
 
-from recsys.data import trends
+from recsys.data import people, trends
 from recsys.data.histories import Histories
+from recsys.data.people import People
 from recsys.evaluation.lists import RowSets, row_sets
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import AHEAD, TwoTower
@@ -70,6 +72,7 @@ class Shop:
         checksum: of the catalogue's vocabulary.
         prices: `[N]`, NaN where unknown; None where no rule asks for them.
         newcomers: segments of users without history; None where nothing is known of them.
+        users: the table of users; None where there is none.
         categories: of all items; None where no rule asks for them.
     """
 
@@ -81,13 +84,15 @@ class Shop:
     prices: Floats | None = None
     categories: ItemCategories | None = None
     newcomers: Newcomers | None = None
+    users: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
 class Recommender:
     """Everything that one moment's lists need; make it with `prepare`.
 
-    `index_recall` is the share of exact search's candidates that the index finds, on the sample.
+    `index_recall` is the share of exact search's candidates that the index finds, on the sample;
+    `people` what the model reads of users besides their histories.
     """
 
     model: TwoTower
@@ -100,6 +105,7 @@ class Recommender:
     settings: ListSettings
     shop: Shop
     index_recall: float = 1.0
+    people: People | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -118,7 +124,8 @@ class Recommender:
             moments: `[U]` epoch seconds at which each user asks; None for the recommender's moment.
         """
         asked = self.at_seconds if moments is None else moments
-        users = vectors.of_users(self.model, self.item_vectors, histories, asked)
+        told = None if self.people is None else self.people.of(histories.user_ids)
+        users = vectors.of_users(self.model, self.item_vectors, histories, asked, told)
         users = with_trend(users, np.ones(len(users)))
         seen = None if self.settings.candidates.repeats else seen_items(histories)
         count = max(self.settings.candidates.count, at_least)
@@ -181,20 +188,27 @@ def prepare(
         sample: some hundred of the users who will ask; what an index is tuned and measured on.
             Without it, `auto` is exact.
     """
-    every = vectors.of_items(model, features)
+    every, known = vectors.of_items(model, features), people_of(model, shop)
     if terms is None:
         terms = item_terms(model, shop, at_seconds)
     if reranker is None:
         reranker = reranking.as_trained(terms, settings.rerank)
     queries = np.zeros((0, every.shape[1] + 1), np.float32)
     if sample is not None:
-        users = vectors.of_users(model, every, sample, at_seconds)
+        told = None if known is None else known.of(sample.user_ids)
+        users = vectors.of_users(model, every, sample, at_seconds, told)
         queries = with_trend(users, np.ones(len(users)))
     choice, exact = _indexed(model, every, terms, shop, settings, queries)
     return Recommender(
         model, every, choice.index, exact, terms, reranker, at_seconds, settings, shop,
-        choice.recall,
+        choice.recall, known,
     )  # fmt: skip
+
+
+def people_of(model: TwoTower, shop: Shop) -> People | None:
+    """What the model reads of the shop's users; None where that is nothing."""
+    columns = model.shape.user_columns
+    return people.coded(shop.users, columns) if columns and shop.users is not None else None
 
 
 def narrowed(recommender: Recommender, inside: Mask) -> Recommender:

@@ -39,7 +39,11 @@ def of_items(model: TwoTower, features: ItemFeatures) -> Vectors:
 @torch.inference_mode()
 @quick_products()
 def of_users(
-    model: TwoTower, items: Vectors, histories: Histories, at_seconds: float | Rows
+    model: TwoTower,
+    items: Vectors,
+    histories: Histories,
+    at_seconds: float | Rows,
+    people: Rows | None = None,
 ) -> Vectors:
     """Vectors `[U, D]` of all users: their last state; zeros for users without events.
 
@@ -51,6 +55,7 @@ def of_users(
         items: `[N, D]` of `of_items`.
         histories: events before the moment; their items are rows of `items`.
         at_seconds: the moment that the lists are for, epoch seconds; or `[U]`, each user's own.
+        people: `[U, C]` their attributes, coded by the model's columns; None: nothing is known.
     """
     moments = np.broadcast_to(np.asarray(at_seconds, np.int64), len(histories.offsets) - 1)
     device = next(model.parameters()).device
@@ -65,7 +70,10 @@ def of_users(
         for start in range(0, len(members), size):
             users = members[start : start + size]
             full = np.resize(users, size)
-            state = _last_states(model, table, histories, full, lengths[full], moments[full], width)
+            known = None if people is None else torch.from_numpy(people[full]).to(device)
+            state = _last_states(
+                model, table, histories, full, lengths[full], moments[full], width, known
+            )
             result[users] = state[: len(users)]
     return result
 
@@ -85,6 +93,7 @@ def _last_states(
     lengths: Rows,
     at_seconds: Rows,
     width: int,
+    people: torch.Tensor | None,
 ) -> Vectors:
     place = np.arange(width)
     mask = place < lengths[:, None]
@@ -97,6 +106,7 @@ def _last_states(
         torch.from_numpy(ages).to(device),
         torch.from_numpy(mask).to(device),
         torch.from_numpy(np.where(mask, histories.weights[events], 1)).to(device),
+        people,
     )
     return state.cpu().numpy()
 

@@ -29,6 +29,7 @@ class Batch:
         weights: `[P]` of the targets.
         ahead: `[P]` int64, 1 where the target's day is a later one than the state's, else 0.
         log_q: `[C]` log probability that a row is a candidate; None where all items are.
+        people: `[B, C]` int64 attributes of the users; None where nothing is known of them.
         moments: `[P]` which of the batch's T days a target belongs to; None without trends.
         counts, item_ages: `[T, C, H]` and `[T, C]`, what was known of the items on those days.
     """
@@ -45,6 +46,7 @@ class Batch:
     weights: Tensor
     ahead: Tensor
     log_q: Tensor | None
+    people: Tensor | None = None
     moments: Tensor | None = None
     counts: Tensor | None = None
     item_ages: Tensor | None = None
@@ -74,6 +76,7 @@ class Batch:
             targets=self.targets[kept],
             weights=self.weights[kept],
             ahead=self.ahead[kept],
+            people=None if self.people is None else self.people[windows],
         )
         if self.moments is None or self.counts is None or self.item_ages is None:
             return part

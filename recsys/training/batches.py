@@ -80,6 +80,7 @@ class Batches:
         seed: with the epoch and the batch's number it fixes all randomness.
         trends: popularity and age of the items on the targets' days; None for none.
         since_seconds: only events from this moment on are targets; None for all.
+        people: `[U, C]` int64 attributes of the users; None where nothing is known of them.
     """
 
     def __init__(
@@ -91,8 +92,10 @@ class Batches:
         seed: int,
         trends: Trends | None = None,
         since_seconds: int | None = None,
+        people: Rows | None = None,
     ) -> None:
         self._histories = histories
+        self._people = people
         self._since = EVER if since_seconds is None else since_seconds
         self._trends = trends
         self._settings = settings
@@ -148,7 +151,7 @@ class Batches:
         return self._plan
 
     def _make(self, chosen: Rows, epoch: int, number: int) -> Batch:
-        histories, starts = self._histories, self._starts[chosen]
+        histories, starts, users = self._histories, self._starts[chosen], self._users[chosen]
         lengths = self._lengths[chosen]
         place = np.arange(lengths.max())
         mask = place < lengths[:, None]
@@ -164,7 +167,7 @@ class Batches:
         if self._settings.objective == "night":
             weights[ahead == 0] *= self._settings.session_weight
         batch = Batch(
-            users=torch.from_numpy(self._users[chosen]),
+            users=torch.from_numpy(users),
             item_rows=torch.from_numpy(rows),
             items=torch.from_numpy(places[: here.size].reshape(mask.shape)),
             events=torch.from_numpy(np.where(mask, histories.events[here], 0)),
@@ -176,6 +179,7 @@ class Batches:
             weights=torch.from_numpy(weights),
             ahead=torch.from_numpy(ahead),
             log_q=None if self._log_q is None else torch.from_numpy(self._log_q[rows]),
+            people=None if self._people is None else torch.from_numpy(self._people[users]),
         )
         if self._trends is None:
             return batch

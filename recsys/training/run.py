@@ -41,12 +41,15 @@ class TrainingData:
         trends: popularity and age of the items on the days of training; None where the model has no
             such terms.
         since_seconds: only events from this moment on are targets; None for all.
+        people: `[U, C]` int64 attributes of the users of `histories`, as the model's user columns
+            code them; None where it has none.
     """
 
     features: ItemFeatures
     histories: Histories
     trends: Trends | None = None
     since_seconds: int | None = None
+    people: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Run:
         self.folder = folder
         self.batches = Batches(
             data.histories, len(data.features), model.settings.users.max_length, settings.batches,
-            settings.seed, data.trends, data.since_seconds,
+            settings.seed, data.trends, data.since_seconds, data.people,
         )  # fmt: skip
         self.total_steps = settings.epochs * self.batches.count(0)
         self.result = FitResult()
@@ -259,4 +262,6 @@ def _data_hash(data: TrainingData) -> str:
         digest.update(np.ascontiguousarray(values).tobytes())
     if data.trends is not None:
         digest.update(data.trends.created_days.tobytes())
+    if data.people is not None:
+        digest.update(np.ascontiguousarray(data.people).tobytes())
     return digest.hexdigest()[:16]

@@ -30,7 +30,9 @@ def loss_of_states(model: TwoTower, vectors: Tensor, batch: Batch, mask_history:
     with part("states"):
         # embedding, not indexing: its gradient is the same in every run
         history = functional.embedding(batch.items, vectors)
-        states = model.users(history, batch.events, batch.ages, batch.mask, batch.event_weights)
+        states = model.users(
+            history, batch.events, batch.ages, batch.mask, batch.event_weights, people=batch.people
+        )
     hidden = trends = None
     if mask_history:
         hidden = already_had(batch, len(vectors))

@@ -55,18 +55,18 @@ def test_a_slow_loop_finds_the_same() -> None:
     combinations, member = found.groups(["u5"])
     wanted = np.zeros(6)
     for column in range(3):
-        code = found.codes[:, column]
+        code = found.people.codes[:, column]
         inside = [item for user, item in zip(who, what, strict=True) if code[user] == code[5]]
         for item in range(6):
             share = (what == item).mean()
             wanted[item] += log((inside.count(item) + 7) / (len(inside) * share + 7))
     np.testing.assert_allclose(found.lift(combinations[member[0]]), wanted)
-    assert len(set(found.codes[:, 0])) == 10
+    assert len(set(found.people.codes[:, 0])) == 10
 
 
 def test_rare_values_make_no_segment() -> None:
     found = fitted(settings=NewcomerSettings(most_values=1))
-    assert found.codes[:, 0].tolist() == [0, 0, -1, 0, -1]  # France is the most frequent
+    assert found.people.codes[:, 0].tolist() == [0, 0, -1, 0, -1]  # France is the most frequent
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,12 @@ from recsys.models.two_tower import ModelSettings, TwoTower
 from recsys.training import trainer
 from recsys.training.batches import Batches, BatchSettings
 from recsys.training.trainer import FitResult, TrainingData, TrainingSettings
+from recsys.user_columns import UserColumn
 
 N, USERS, STEPS = 37, 60, 10
 PATIENCE = 60.0  # seconds; of the machine's worst day
+COLUMNS = (UserColumn(name="city", values=("Paris", "Lyon")),)
+PEOPLE = np.arange(USERS)[:, None] % 3 - 1  # Paris, Lyon, or nobody knows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,17 +58,17 @@ def catalogue() -> ItemFeatures:
 
 def trained(folder: Path, resume: bool, **changes: Any) -> tuple[TwoTower, FitResult]:
     items = {"id_dropout": 0.0, "modality_dropout": 0.0}  # each process draws its own
+    users = {"max_length": 8, "blocks": 1, "expansion": 2, "dropout": 0.0, "attribute_dropout": 0.0}
     chosen = ModelSettings.model_validate({
-        "width": 8, "items": items,
-        "users": {"max_length": 8, "blocks": 1, "expansion": 2, "dropout": 0.0},
+        "width": 8, "items": items, "users": users,
     })  # fmt: skip
     settings = TrainingSettings.model_validate({
         "epochs": 5, "device": "cpu", "patience": 99,
         "batches": {"batch_events": 40, "negatives": 5},
         "optimizer": {"warmup_steps": 2, "clip_norm": 0.2}, **changes,
     })  # fmt: skip
-    model = two_tower.build(chosen, catalogue(), ("view",), 0)
-    data = TrainingData(catalogue(), log())
+    model = two_tower.build(chosen, catalogue(), ("view",), 0, COLUMNS)
+    data = TrainingData(catalogue(), log(), people=PEOPLE)
     result = trainer.fit(
         model, data, lambda whole: float(whole.items(catalogue()).sum()), settings, folder,
         lambda metrics, step: None, resume,
@@ -113,7 +116,8 @@ def test_checkpoints_move_from_one_to_four_to_three_to_one(tmp_path: Path) -> No
 
 
 def test_shares_of_a_batch_put_together_are_the_batch() -> None:
-    batches = Batches(log(), N, 8, BatchSettings(batch_events=40, negatives=5), 0)
+    settings = BatchSettings(batch_events=40, negatives=5)
+    batches = Batches(log(), N, 8, settings, 0, people=PEOPLE)
     batch = next(batches.epoch(0))
     length = batch.mask.shape[1]
     parts = [batch.share(rank, 3) for rank in range(3)]
@@ -131,6 +135,9 @@ def test_shares_of_a_batch_put_together_are_the_batch() -> None:
     assert sorted(user for part in parts for user in part.users.tolist()) == sorted(
         batch.users.tolist()
     )
+    for part in parts:
+        assert part.people is not None
+        np.testing.assert_array_equal(part.people, PEOPLE[part.users])
     assert all(part.item_rows is batch.item_rows for part in parts)
 
 
