@@ -53,7 +53,7 @@ def main() -> None:
     made = pretrain.fit(settings, found)
     model = made.towers
     across("pretrained", model, features)
-    print("\n| item tower | unseen items: from, to | recall_at_10 | chance | queries |")
+    print("\n| item tower | unseen items: from, to | recall_at_10 | chance | asked, of |")
     print("| --- | --- | --- | --- | --- |")
     for name, one in (("untrained", untrained), ("pretrained", model)):
         between(name, one, features, unseen, says)
@@ -147,7 +147,8 @@ def between(
         right = value[rows[0]][:, None] == value[rows[1]]
         best = np.argsort(-(queries @ keys.T), axis=1, kind="stable")[:, :K]
         some = right.any(axis=1)
-        recall = (np.take_along_axis(right, best, 1).sum(axis=1) / right.sum(axis=1))[some]
+        hits = np.take_along_axis(right, best, 1)[some].sum(axis=1)
+        recall = hits / right[some].sum(axis=1)
         print(f"| {name} | {asked} to {shown} | {recall.mean():.3f} | {K / len(keys):.3f} | "
               f"{some.sum()} of {len(keys)} |", flush=True)  # fmt: skip
 
