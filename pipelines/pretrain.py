@@ -13,7 +13,6 @@ from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts, durable
 from recsys.errors import MismatchFault
-from recsys.features.encoders import MODALITIES
 from recsys.models import saved, two_tower
 from recsys.models.two_tower import TwoTower
 from recsys.progress import say
@@ -129,7 +128,7 @@ def read(settings: Settings) -> Pretrained:
     """
     folder, manifest = artefacts.current(settings.root / ROOT, KIND)
     told = trained.read_json(folder / TOLD)
-    if told["encoders"] != (encoders := _encoders(settings)):
+    if told["encoders"] != (encoders := sources.fingerprints(settings)):
         changed = [name for name, one in told["encoders"].items() if encoders.get(name) != one]
         raise MismatchFault(
             "the pretrained model reads other encoders", value=", ".join(changed),
@@ -171,12 +170,6 @@ def warm(settings: Settings, model: TwoTower) -> None:
     model.item_tower.load_state_dict(kept, strict=False)
 
 
-def _encoders(settings: Settings) -> dict[str, str]:
-    """Fingerprints of the encoders, by modality."""
-    every = {modality: sources.encoder(settings, modality) for modality in MODALITIES}
-    return {name: one.fingerprint for name, one in every.items() if one is not None}
-
-
 def _publish(settings: Settings, found: Inputs, made: Fitted, chosen: list[str]) -> Path:
     root = settings.root / ROOT
     parents = {"catalogue": found.catalogue.name, "interactions": found.interactions.name}
@@ -195,7 +188,7 @@ def _publish(settings: Settings, found: Inputs, made: Fitted, chosen: list[str])
         )
         told = {
             "objectives": [asdict(figure) for figure in made.figures],
-            "encoders": _encoders(settings),
+            "encoders": sources.fingerprints(settings),
             "settings": chosen,
         }
         durable.write_json(staged.folder / TOLD, told)

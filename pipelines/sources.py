@@ -9,7 +9,7 @@ from pipelines.settings import Settings
 from recsys import artefacts
 from recsys.features import encoders, tfidf
 from recsys.features import store as stores
-from recsys.features.encoders import Encoder, Modality
+from recsys.features.encoders import MODALITIES, Encoder, Modality
 from recsys.features.store import Store
 
 FITTED = "fitted"  # kind of the artefact
@@ -27,6 +27,12 @@ def encoder(settings: Settings, modality: Modality) -> Encoder | None:
     root, name = _fitted(settings, modality)
     artefacts.read(root / name, FITTED)
     return encoders.build(modality, settings.features, root / name)
+
+
+def fingerprints(settings: Settings) -> dict[str, str]:
+    """What identifies the encoder of each modality that has one."""
+    every = {modality: encoder(settings, modality) for modality in MODALITIES}
+    return {name: one.fingerprint for name, one in every.items() if one is not None}
 
 
 def of(settings: Settings, modality: Modality, items: pl.DataFrame) -> dict[str, str | Path]:

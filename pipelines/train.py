@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines import champion, encode, inputs, pretrain, trained
+from pipelines import champion, encode, inputs, pretrain, sources, trained
 from pipelines.champion import Verdict
 from pipelines.inputs import Inputs
 from pipelines.lessons import (
@@ -181,6 +181,7 @@ def _publish(
         "test_seconds": split.test_seconds,
         "newest_seconds": found.newest_seconds(),
         "split": settings.split.model_dump(),
+        "encoders": sources.fingerprints(settings),
     }
     others = "".join(map(fingerprint, sections))
     name = f"model-{fingerprint(settings.train)[:6]}-{fingerprint(settings.model)[:6]}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines import sources
 from pipelines.settings import Settings
 from recsys import artefacts
 from recsys.errors import InputFault
@@ -37,7 +38,7 @@ class Model:
 
 
 def load(settings: Settings) -> Model:
-    """The live model; settings that it was not trained with are named, once.
+    """The live model; settings and encoders that it was not trained with are named, once.
 
     Raises:
         InputFault: there is none, or it is damaged.
@@ -51,6 +52,12 @@ def load(settings: Settings) -> Model:
         _warn(
             f"warning: the live model was trained with other settings ({'; '.join(changed)}): "
             "they count from the next training on"
+        )
+    taught, read_by = model.course.get("encoders", {}), sources.fingerprints(settings)
+    if others := [name for name in taught if read_by.get(name, taught[name]) != taught[name]]:
+        _warn(
+            f"warning: the live model learned from the vectors of other encoders or limits "
+            f"({', '.join(others)}): what it makes of these may mean nothing; train anew"
         )
     return model
 
