@@ -53,7 +53,8 @@ def of_night(items: int, users: int, folder: Path) -> dict[str, float]:
     from recsys.models.item_features import ItemFeatures
     from recsys.models.two_tower import ModelSettings
     from recsys.serving import candidates, recommend, release, vectors
-    from recsys.serving.recommend import ListSettings, Shop
+    from recsys.serving.moment import Shop
+    from recsys.serving.recommend import ListSettings
 
     torch.set_num_threads(1)
     random = np.random.default_rng(0)

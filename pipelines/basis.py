@@ -24,7 +24,7 @@ from recsys.data import buckets, erasure
 from recsys.errors import InputFault
 from recsys.models import saved
 from recsys.progress import say
-from recsys.serving import recommend
+from recsys.serving import moment
 from recsys.serving.reranking import ItemTerms
 from recsys.settings import fingerprint
 
@@ -89,7 +89,7 @@ def load(settings: Settings, found: Inputs, model: Model, basis: Basis) -> tuple
         _make(settings, found, model, basis)
     read = saved.read(basis.folder)
     terms = pl.read_parquet(basis.folder / TERMS).drop("item_id")
-    learned = recommend.learned_weights(read.model)
+    learned = moment.learned_weights(read.model)
     values = terms.to_numpy().astype(np.float64).reshape(len(found.vocabulary), len(terms.columns))
     return (
         replace(model, towers=read.model, trained=read.item_ids.ids),
@@ -113,7 +113,7 @@ def _make(settings: Settings, found: Inputs, model: Model, basis: Basis) -> None
     made = catch_up.caught_up(settings, found, start, basis.at_seconds)
     past = found.before(basis.at_seconds)
     shop = found.shop(past, basis.at_seconds, today=True)
-    terms = recommend.item_terms(made.towers, shop, basis.at_seconds)
+    terms = moment.item_terms(made.towers, shop, basis.at_seconds)
     frame = pl.DataFrame(terms.values, schema=list(terms.names), orient="row")
     parents = {"model": f"{model.folder.name} {model.content}"}
     parents |= {"after": basis.after.name} if basis.after else {}

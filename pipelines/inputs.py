@@ -16,8 +16,8 @@ from recsys.data.splits import Split
 from recsys.errors import InputFault, UsageFault
 from recsys.progress import say
 from recsys.serving import categories, newcomers
+from recsys.serving.moment import Shop
 from recsys.serving.newcomers import NewcomerSettings
-from recsys.serving.recommend import Shop
 from recsys.vocabulary import Vocabulary
 
 EARLIEST_ZONE = datetime.timedelta(hours=14)  # ahead of UTC: Kiritimati

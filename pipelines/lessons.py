@@ -22,7 +22,7 @@ from recsys.evaluation.metrics import match, recall_at_k
 from recsys.models import two_tower
 from recsys.models.two_tower import TwoTower
 from recsys.serving import recommend
-from recsys.serving.recommend import Shop
+from recsys.serving.moment import Shop
 from recsys.training import trainer
 from recsys.training.run import Report
 from recsys.training.trainer import FitResult, TrainingData

@@ -15,8 +15,8 @@ from recsys.data.histories import Histories
 from recsys.evaluation.lists import RowSets
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
-from recsys.serving import recommend, vectors
-from recsys.serving.recommend import Shop
+from recsys.serving import moment, vectors
+from recsys.serving.moment import Shop
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -50,8 +50,8 @@ def fit(
     asked = histories_module.select(known, tuple(known.user_ids[user] for user in users))
     wanted = [could.rows[could.offsets[user] : could.offsets[user + 1]] for user in users]
     when = at_seconds if moments is None else moments[users]
-    offsets = recommend.item_terms(model, shop, at_seconds).offsets()
-    people = recommend.people_of(model, shop)
+    offsets = moment.item_terms(model, shop, at_seconds).offsets()
+    people = moment.people_of(model, shop)
     who = None if people is None else people.of(asked.user_ids)
     model.handover.fill_(0.0)
     seen = (features, features.only(features.names))

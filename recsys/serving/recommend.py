@@ -10,32 +10,30 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
-import torch
 from pydantic import Field
 
-from recsys.data import people, trends
 from recsys.data.histories import Histories
 from recsys.data.people import People
 from recsys.evaluation.lists import RowSets, row_sets
 from recsys.models.item_features import ItemFeatures
-from recsys.models.two_tower import AHEAD, TwoTower
+from recsys.models.two_tower import TwoTower
 from recsys.serving import (
     candidates,
     categories,
     diversity,
     index_tuning,
+    moment,
     newcomers,
     price_band,
     reranking,
     vectors,
 )
 from recsys.serving.candidates import Candidates, CandidateSettings
-from recsys.serving.categories import ItemCategories
 from recsys.serving.diversity import DiversitySettings
 from recsys.serving.index import Index, IndexSettings
 from recsys.serving.index_tuning import Choice
-from recsys.serving.newcomers import Newcomers, NewcomerSettings
+from recsys.serving.moment import Shop
+from recsys.serving.newcomers import NewcomerSettings
 from recsys.serving.reranking import ItemTerms, Ranked, Reranker, RerankSettings
 from recsys.settings import Section
 
@@ -59,32 +57,6 @@ class ListSettings(Section):
     newcomers: NewcomerSettings = Field(
         NewcomerSettings(), description="lists of users of whom no event is known"
     )
-
-
-@dataclass(frozen=True)
-class Shop:
-    """What the lists of one moment know besides the model.
-
-    Attributes:
-        eligible: bool `[N]`: available, not blocked, and already there.
-        items, times: `[E]` rows and epoch seconds of all events, for popularity.
-        created_seconds: `[N]` when items appeared, NaN where unknown.
-        checksum: of the catalogue's vocabulary.
-        prices: `[N]`, NaN where unknown; None where no rule asks for them.
-        newcomers: segments of users without history; None where nothing is known of them.
-        users: the table of users; None where there is none.
-        categories: of all items; None where no rule asks for them.
-    """
-
-    eligible: Mask
-    items: Rows
-    times: Rows
-    created_seconds: Floats
-    checksum: str
-    prices: Floats | None = None
-    categories: ItemCategories | None = None
-    newcomers: Newcomers | None = None
-    users: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -188,9 +160,9 @@ def prepare(
         sample: some hundred of the users who will ask; what an index is tuned and measured on.
             Without it, `auto` is exact.
     """
-    every, known = vectors.of_items(model, features), people_of(model, shop)
+    every, known = vectors.of_items(model, features), moment.people_of(model, shop)
     if terms is None:
-        terms = item_terms(model, shop, at_seconds)
+        terms = moment.item_terms(model, shop, at_seconds)
     if reranker is None:
         reranker = reranking.as_trained(terms, settings.rerank)
     queries = np.zeros((0, every.shape[1] + 1), np.float32)
@@ -203,12 +175,6 @@ def prepare(
         model, every, choice.index, exact, terms, reranker, at_seconds, settings, shop,
         choice.recall, known,
     )  # fmt: skip
-
-
-def people_of(model: TwoTower, shop: Shop) -> People | None:
-    """What the model reads of the shop's users; None where that is nothing."""
-    columns = model.shape.user_columns
-    return people.coded(shop.users, columns) if columns and shop.users is not None else None
 
 
 def narrowed(recommender: Recommender, inside: Mask) -> Recommender:
@@ -230,35 +196,6 @@ def _indexed(
     count = settings.candidates.count
     choice = index_tuning.measured(placed, rows, shop.checksum, settings.index, queries, count)
     return choice, candidates.exact_twin(placed, choice.index)
-
-
-@torch.inference_mode()
-def item_terms(model: TwoTower, shop: Shop, at_seconds: float) -> ItemTerms:
-    """Popularity and freshness of all items at a moment, and the weights that training gave them.
-
-    Args:
-        model: that knows which terms there are.
-        shop: its events after the moment count nothing.
-        at_seconds: the moment, epoch seconds.
-    """
-    moment = int(at_seconds)
-    known = trends.build(
-        shop.items, shop.times, shop.created_seconds, model.settings.trends.half_lives_days,
-        ends_seconds=moment % trends.DAY_SECONDS,
-    )  # fmt: skip
-    rows = np.arange(len(shop.created_seconds))
-    counts, ages = known.at(known.days(np.array([moment])), rows)
-    device = model.trends.small.device
-    values = model.trends.terms(
-        torch.from_numpy(counts[0]).to(device), torch.from_numpy(ages[0]).to(device)
-    )
-    return ItemTerms(model.trends.names, values.double().cpu().numpy(), learned_weights(model))
-
-
-@torch.inference_mode()
-def learned_weights(model: TwoTower) -> tuple[float, ...]:
-    """The weights that training gave the terms of the items."""
-    return tuple(model.trends.weights[AHEAD].double().tolist())
 
 
 def with_trend(of: Vectors, trend: npt.NDArray[np.floating]) -> Vectors:

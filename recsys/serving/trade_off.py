@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recsys.serving.recommend import Recommender, Shop
+from recsys.serving.moment import Shop
+from recsys.serving.recommend import Recommender
 from recsys.serving.reranking import Reranker
 
 AS_SET, ALONE, POPULARITY = "as set", "similarity alone", "popularity"

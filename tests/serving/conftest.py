@@ -13,7 +13,8 @@ from recsys.models.trend_terms import SCALE, TrendSettings
 from recsys.models.two_tower import AHEAD, ModelSettings
 from recsys.serving import recommend
 from recsys.serving.categories import categorised
-from recsys.serving.recommend import ListSettings, Recommender, Shop
+from recsys.serving.moment import Shop
+from recsys.serving.recommend import ListSettings, Recommender
 from recsys.serving.reranking import Reranker
 
 faiss.omp_set_num_threads(1)  # many tiny searches: threads that wait for work cost most

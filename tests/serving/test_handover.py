@@ -10,7 +10,7 @@ from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import ModelSettings, TwoTower
 from recsys.models.user_tower import UserTowerSettings
 from recsys.serving import handover
-from recsys.serving.recommend import Shop
+from recsys.serving.moment import Shop
 
 ITEMS, GROUPS, USERS, NOW = 60, 4, 80, 1_000 * 86_400
 

@@ -13,7 +13,8 @@ from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import ModelSettings
 from recsys.models.user_tower import UserTowerSettings
 from recsys.serving import reasons, recommend, vectors
-from recsys.serving.recommend import ListSettings, Shop
+from recsys.serving.moment import Shop
+from recsys.serving.recommend import ListSettings
 from recsys.user_columns import UserColumn
 
 
