@@ -49,12 +49,14 @@ def ours(folder: Path, sampled: bool, precision: str) -> dict[str, float]:
     from pipelines import ingest, inputs, lessons
     from pipelines.runs import Run
     from pipelines.settings import Settings
+    from recsys import memory
     from recsys.models import two_tower
     from recsys.models.precision import quick_products
     from recsys.settings import load
     from recsys.training import run as training
 
     torch.set_num_threads(1)
+    memory.keep_freed()
     candidates = ["train.batches.candidates=mixed", f"train.batches.negatives={SAMPLED}"]
     chosen = load(Settings, Path("configs/movielens_leave_one_out.toml"), [
         f"data.folder={folder}", f"work={folder / 'work'}", "tracking.enabled=false",

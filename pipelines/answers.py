@@ -11,7 +11,7 @@ from pipelines.inputs import Inputs
 from pipelines.lessons import Question
 from pipelines.settings import Settings
 from pipelines.trained import Model
-from recsys.data.histories import Histories, block
+from recsys.data.histories import Histories
 from recsys.engine import EngineSettings, map_buckets
 from recsys.evaluation import baselines as known_baselines
 from recsys.evaluation.baselines import Baseline
@@ -19,7 +19,6 @@ from recsys.models.item_features import ItemFeatures
 from recsys.serving import fallback, recommend
 from recsys.serving.recommend import Recommender
 
-BLOCK = 4096  # users of a task
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 System = Callable[[Mask | None], Rows]  # lists `[U, K]` of all items, or of a shelf's `[N]` alone
@@ -72,18 +71,12 @@ def lists(
         reranked: as they would be published; else as the model scores.
     """
 
-    def of_block(part: tuple[Histories, Rows | None]) -> Rows:
-        known, moments = part
+    def of_block(part: Question) -> Rows:
         if reranked:
-            return recommender.lists(known, k, moments).rows
-        return recommender.candidates(known, k, moments).rows[:, :k]
+            return recommender.lists(part.known, k, part.moments).rows
+        return recommender.candidates(part.known, k, part.moments).rows[:, :k]
 
-    known, moments = asked.known, asked.moments
-    places = [slice(start, start + BLOCK) for start in range(0, len(known), BLOCK)]
-    parts = [
-        (block(known, at.start, at.stop), None if moments is None else moments[at]) for at in places
-    ]
-    made = [np.full((0, k), -1, np.int64), *map_buckets(of_block, parts, engine)]
+    made = [np.full((0, k), -1, np.int64), *map_buckets(of_block, asked.blocks(), engine)]
     return with_popular(recommender, np.concatenate(made), asked, k)
 
 

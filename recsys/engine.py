@@ -8,6 +8,7 @@ storage that all nodes see under the same path. The only module that knows Ray.
 import contextlib
 import logging
 import os
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -118,6 +119,12 @@ def _joined(settings: EngineSettings) -> Any:
     return ray
 
 
+def leave() -> None:
+    """Leaves the cluster at the end of a command, and ends one that was started for it."""
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+
+
 def _by_tasks(ray: Any, function: Callable[[P], R], parts: Sequence[P], retries: int) -> list[R]:
     try:
         task = ray.remote(max_retries=retries, num_cpus=1)(_called)
@@ -163,27 +170,38 @@ def _by_actors(
     actors: list[Any] = []
     busy: dict[Any, tuple[Any, int]] = {}
     tries = Counter[int]()
-    while todo or busy:
-        actors = actors or [actor.remote(shared) for _ in range(count)]
-        load = Counter(one for one, _ in busy.values())
-        for one in sorted(actors * AHEAD, key=lambda one: load[one]):
-            if todo and load[one] < AHEAD:
-                number, load[one] = todo.popleft(), load[one] + 1
-                busy[one.work.remote(parts[number])] = (one, number)
-        [ready], _ = ray.wait(list(busy), num_returns=1)
-        one, number = busy.pop(ready)
-        try:
-            result: R = ray.get(ready)
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
-        except ray.exceptions.RayError as error:
-            tries[number] += 1
-            if tries[number] > retries:
-                _lost(error)
-            actors = [other for other in actors if other is not one]
-            todo.appendleft(number)
-        else:
-            yield result
+    try:
+        while todo or busy:
+            actors = actors or [actor.remote(shared) for _ in range(count)]
+            _deal(actors, busy, todo, parts)
+            [ready], _ = ray.wait(list(busy), num_returns=1)
+            one, number = busy.pop(ready)
+            try:
+                result: R = ray.get(ready)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            except ray.exceptions.RayError as error:
+                tries[number] += 1
+                if tries[number] > retries:
+                    _lost(error)
+                actors = [other for other in actors if other is not one]
+                todo.appendleft(number)
+            else:
+                yield result
+    finally:
+        for one in actors:  # whatever still refers to them: the next ones need their cores
+            ray.kill(one)
+
+
+def _deal(
+    actors: list[Any], busy: dict[Any, tuple[Any, int]], todo: deque[int], parts: Sequence[Any]
+) -> None:
+    """Gives parts to actors that have less than they may have, to those with the least first."""
+    load = Counter(one for one, _ in busy.values())
+    for one in sorted(actors * AHEAD, key=lambda one: load[one]):
+        if todo and load[one] < AHEAD:
+            number, load[one] = todo.popleft(), load[one] + 1
+            busy[one.work.remote(parts[number])] = (one, number)
 
 
 class _Actor(Generic[P, R]):
