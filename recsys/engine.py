@@ -142,6 +142,7 @@ _held: dict[Any, Callable[[Any], Any]] = {}
 
 def _called(shared: list[Any], part: Any) -> Any:
     """In a task: the function is unpacked once for all tasks of its process."""
+    stay_offline()
     import ray
 
     if shared[0] not in _held:
