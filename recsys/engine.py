@@ -121,8 +121,8 @@ def _joined(settings: EngineSettings) -> Any:
 
 def leave() -> None:
     """Leaves the cluster at the end of a command, and ends one that was started for it."""
-    if "ray" in sys.modules:
-        sys.modules["ray"].shutdown()
+    if ray := sys.modules.get("ray"):
+        ray.shutdown()
 
 
 def _by_tasks(ray: Any, function: Callable[[P], R], parts: Sequence[P], retries: int) -> list[R]:
@@ -162,18 +162,13 @@ def _by_actors(
     ray: Any, make: Callable[[], Work[P, R]], parts: Sequence[P], retries: int, *, gpu: bool
 ) -> Iterator[R]:
     """Results as they are ready; a lost actor's parts go to the others, or to new ones."""
-    resources = ray.cluster_resources()
-    kind = "GPU" if gpu and resources.get("GPU", 0) >= 1 else "CPU"
-    needs = {"num_gpus": 1} if kind == "GPU" else {"num_cpus": 1}
-    actor = ray.remote(max_concurrency=AHEAD, scheduling_strategy="SPREAD", **needs)(_Actor)
-    count = min(len(parts), max(1, int(resources.get(kind, 1))))
     shared, todo = ray.put((make, Path.cwd())), deque(range(len(parts)))
     actors: list[Any] = []
     busy: dict[Any, tuple[Any, int]] = {}
     tries = Counter[int]()
     try:
         while todo or busy:
-            actors = actors or [actor.remote(shared) for _ in range(count)]
+            actors = actors or _hired(ray, shared, len(todo), gpu=gpu)
             _deal(actors, busy, todo, parts)
             [ready], _ = ray.wait(list(busy), num_returns=1)
             one, number = busy.pop(ready)
@@ -192,6 +187,18 @@ def _by_actors(
     finally:
         for one in actors:  # whatever still refers to them: the next ones need their cores
             ray.kill(one)
+
+
+def _hired(ray: Any, shared: Any, most: int, *, gpu: bool) -> list[Any]:
+    """An actor for each GPU or core that there is now.
+
+    Those on cores hold none, so that they find a place also where a node has just been lost.
+    """
+    resources = ray.cluster_resources()
+    kind = "GPU" if gpu and resources.get("GPU", 0) >= 1 else "CPU"
+    needs = {"num_gpus": 1} if kind == "GPU" else {}
+    actor = ray.remote(max_concurrency=AHEAD, scheduling_strategy="SPREAD", **needs)(_Actor)
+    return [actor.remote(shared) for _ in range(min(most, max(1, int(resources.get(kind, 1)))))]
 
 
 def _deal(
