@@ -11,9 +11,11 @@ COPY pyproject.toml README.md ./
 COPY configs configs
 COPY recsys recsys
 COPY pipelines pipelines
+# the versions stand in pyproject.toml
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir ${CPU} '.[explore,serve]'
 
-USER recsys
+USER 1000
 WORKDIR /work
 ENV OMP_NUM_THREADS=2
 ENTRYPOINT ["recsys"]
