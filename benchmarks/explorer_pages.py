@@ -65,10 +65,10 @@ def ready(held: Shelf) -> Live:
     shop = found.shop(found.log, held.at_seconds, today=True)
     made = recommend.prepare(towers, features, shop, held.at_seconds, settings.lists)
     weights = reranking.as_trained(made.terms, settings.lists.rerank)
+    model = SimpleNamespace(towers=towers, content="untrained")
     night: Any = SimpleNamespace(
-        recommender=made, features=features, found=found, model=SimpleNamespace(towers=towers),
-        weights=weights,
-    )  # fmt: skip
+        recommender=made, features=features, found=found, model=model, weights=weights
+    )
     it = Live.__new__(Live)
     it._shelf, it._night, it.fault = held, night, ""
     it._asked = lru_cache(live.REMEMBERED)(it._ask)

@@ -17,9 +17,12 @@ import pytest
 from PIL import Image
 
 from pipelines import cli
+from pipelines.settings import Settings
+from recsys.settings import load
 
 Import = Callable[..., Path]
 FLAGS = ["0"] * 19
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -104,6 +107,10 @@ def test_movielens_1m(imported: Import) -> None:
         "category": ["Animation", "Children's", "Musical"],
     }  # fmt: skip
     assert table(out, "users")[0]["zip"] == "48067"
+    chosen = load(Settings, out / "settings.toml")
+    measured = load(Settings, ROOT / "configs/movielens.toml")
+    assert chosen.model.users == measured.model.users
+    assert chosen.train.batches == measured.train.batches
 
 
 def test_movielens_10m_has_half_stars_no_users_and_utf8(imported: Import) -> None:
