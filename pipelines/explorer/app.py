@@ -2,6 +2,7 @@
 
 import datetime
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -174,12 +175,16 @@ def _pages(shelf: Shelf) -> Page:
     day = datetime.date.fromisoformat(shelf.manifest["date"])
     environment.filters |= {"visible": escaped, "words": report.words, "group": _group}
     environment.globals |= {"release": shelf.name, "day": day, "counts": shelf.manifest["counts"]}
-    environment.globals["shape"] = pictures.shape(
-        Path(shelf.settings.data.folder), shelf.some_pictures(), shelf.settings.features.limits
-    )
+    frame = {"shape": "square"}
+
+    def look() -> None:
+        folder, limits = Path(shelf.settings.data.folder), shelf.settings.features.limits
+        frame["shape"] = pictures.shape(folder, shelf.some_pictures(), limits)
+
+    threading.Thread(target=look, daemon=True).start()  # the first page does not wait for it
 
     def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
-        text = environment.get_template(f"{name}.html.j2").render(**values)
+        text = environment.get_template(f"{name}.html.j2").render(**frame, **values)
         return HTMLResponse(text, status_code=status)
 
     return page
