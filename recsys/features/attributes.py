@@ -1,6 +1,7 @@
 """Categories, brand, price and other columns as one modality: indicators and standardised numbers.
 
-Fitted on the items that training knows; the state is JSON and travels with the model.
+Fitted on the items that training knows; the state is JSON and travels with the model. Columns stand
+in the order of their names, for JSON keeps no other.
 """
 
 from collections import Counter
@@ -43,7 +44,7 @@ def fit(items: pl.DataFrame, settings: AttributeSettings) -> State:
 
 def width(state: State) -> int:
     """D of the vectors that `encode` makes."""
-    return sum(len(column.get("values", (0,))) for column in state["columns"].values())
+    return sum(len(column.get("values", (0,))) for _, column in _ordered(state))
 
 
 def encode(items: pl.DataFrame, state: State) -> tuple[Vectors, npt.NDArray[np.bool_]]:
@@ -51,7 +52,7 @@ def encode(items: pl.DataFrame, state: State) -> tuple[Vectors, npt.NDArray[np.b
     vectors = np.zeros((len(items), width(state)), np.float32)
     present = np.zeros(len(items), np.bool_)
     start = 0
-    for name, column in state["columns"].items():
+    for name, column in _ordered(state):
         if "values" in column:
             places = {value: start + place for place, value in enumerate(column["values"])}
             for row, values in enumerate(_texts(items[name]) if name in items.columns else ()):
@@ -68,6 +69,11 @@ def encode(items: pl.DataFrame, state: State) -> tuple[Vectors, npt.NDArray[np.b
                 present |= known
             start += 1
     return vectors, present
+
+
+def _ordered(state: State) -> list[tuple[str, Any]]:
+    """Columns by name, whatever order the state was read in."""
+    return sorted(state["columns"].items())
 
 
 def _texts(column: pl.Series) -> list[list[str]]:
