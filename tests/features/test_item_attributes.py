@@ -1,4 +1,4 @@
-"""Attributes as vectors: by hand, of a catalogue that changed, and the same after a model is read."""
+"""Attributes as vectors: by hand, of a catalogue that changed, and after a model was read back."""
 
 import json
 

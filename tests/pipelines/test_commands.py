@@ -8,11 +8,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
-from pipelines import cli, runs
+from pipelines import cli, inputs, lessons, runs, stand_ins, trained
+from pipelines.settings import Settings
 from recsys import durable
 from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
+from recsys.settings import load as read_settings
 
 TINY = ShopSettings(
     items=150, users=60, days=14, events=1500, photo_side=32, clip_side=32, clip_frames=8, broken=0
@@ -55,6 +58,23 @@ def test_a_night_publishes_a_list_for_everybody(
     assert checked["users"] == TINY.users
     assert checked["rows"] == TINY.users * 5
     assert checked["stray"] == []
+
+
+def test_a_model_that_was_read_back_sees_what_it_was_trained_on(settings: list[str]) -> None:
+    chosen = read_settings(Settings, None, settings)
+    found = inputs.load(chosen)
+    lesson = lessons.prepare(chosen, found, found.split(chosen))
+    model = trained.load(chosen)
+    seen = stand_ins.item_features(chosen, found, model.trained, model.attributes)
+    learned = lesson.data.features
+    assert seen.names == learned.names
+    for name in seen.names:  # also in which column what stands
+        there = learned.present[:, seen.names.index(name)]
+        assert there.any()
+        assert torch.equal(seen.mean(name)[there], learned.mean(name)[there])
+    assert torch.equal(seen.present, learned.present)
+    assert torch.equal(seen.id_rows(), learned.id_rows())
+    assert model.towers.shape.user_columns == lesson.user_columns
 
 
 def test_the_same_night_again_is_the_same_release(settings: list[str]) -> None:
