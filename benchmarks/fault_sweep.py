@@ -3,8 +3,9 @@
     python benchmarks/fault_sweep.py nightly --mode syscall      # also: random, eio, full, decoder
     python benchmarks/fault_sweep.py train --mode random --trials 300 --resume
 
-One process imports everything, every trial is a fork of it. `syscall` kills it on entry to each
-call that changes a file, `eio` fails each fsync, `random` kills it and its decoders at any moment;
+One process imports everything, every trial is a fork of it. `syscall` copies the work folder while
+the command stands before each call that changes a file: what a kill there leaves, from one run;
+`eio` fails each fsync, `random` kills it and its decoders at any moment;
 `full` is a real disk, a tmpfs (by root) of which a file leaves 0 bytes free, and more and more;
 `decoder` kills the processes in which media are decoded, before, in and after each file.
 A trial is bad if afterwards anything but the complete old or the complete new state is live, if the
@@ -47,7 +48,7 @@ from recsys.serving import audit, release
 SHOP = ShopSettings(
     items=120, users=60, days=21, events=2500, photo_side=32, clip_side=24, clip_frames=8, broken=0
 )
-ACTIONS = {"syscall": "kill", "eio": "fail", "decoder": "kill"}
+ACTIONS = {"eio": "fail", "decoder": "kill"}
 CALLS = {
     "syscall": system_calls.CALLS.keys() - system_calls.BEGINS,
     "eio": system_calls.SYNCS.keys(),
@@ -137,9 +138,21 @@ class Sweep:
                 )
                 inside = call.process == process and not outside
                 right = inside if mode != "decoder" else call.process != process
-                return judge(call) if right and call.name in CALLS[mode] else system_calls.GO
+                if not right or call.name not in CALLS[mode]:
+                    return system_calls.GO
+                return judge(call)
 
             return system_calls.judged(ours, process, chosen)
+
+    def copied(self, call: Call, number: int) -> None:
+        """Keeps the work folder as it is before a call, the k-th of its name, nobody writing."""
+        system_calls.halted(call.process)
+        shutil.copytree(self.work, self.state(call.name, number), symlinks=True)
+        os.killpg(call.process, signal.SIGCONT)
+
+    def state(self, name: str, number: int) -> Path:
+        """Where the work folder before a call is kept."""
+        return self.folder / "states" / f"{name}-{number}"
 
     def squeezed(self, free: int) -> int | None:
         """Runs the command with so many bytes free on the disk; its exit code."""
@@ -189,6 +202,8 @@ def plan(sweep: Sweep, mode: str, trials: int) -> Iterator[Fault]:
 
     def counted(call: Call) -> str:
         counts[call.name] += 1
+        if mode == "syscall":
+            sweep.copied(call, counts[call.name])
         return system_calls.GO
 
     assert sweep.judged(mode, counted) == 0
@@ -208,6 +223,10 @@ def faulted(sweep: Sweep, mode: str, fault: Fault) -> int | None:
     name, k = fault
     if name == FREE:
         return sweep.squeezed(k)
+    if mode == "syscall":
+        shutil.rmtree(sweep.work)
+        sweep.state(name, k).rename(sweep.work)
+        return -signal.SIGKILL
     left = k
 
     def judge(call: Call) -> str:

@@ -107,6 +107,24 @@ def judged(channel: socket.socket, process: int, judge: Judge) -> int | None:
     return None
 
 
+def halted(process: int) -> None:
+    """Stops every thread of a process group; who waits for an answer already stands still."""
+    os.killpg(process, signal.SIGSTOP)
+    end = time.monotonic() + HUNG_SECONDS
+    while any(_runs(thread) for thread in Path(f"/proc/{process}/task").iterdir()):
+        assert time.monotonic() < end, "its threads do not stop"
+        time.sleep(0.001)
+
+
+def _runs(thread: Path) -> bool:
+    """Whether a thread is running or in a system call, other than waiting for an answer of ours."""
+    try:
+        state = (thread / "stat").read_text().rpartition(")")[2].split()[0]
+        return state == "R" or (state == "D" and "seccomp" not in (thread / "wchan").read_text())
+    except OSError:  # it has ended
+        return False
+
+
 def _answer(listener: int, judge: Judge) -> None:
     question = bytearray(QUESTION.size)
     try:
