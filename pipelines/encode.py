@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +54,7 @@ def fill(settings: Settings, found: Inputs) -> list[dict[str, Any]]:
             continue
         size = encoders.batch_size(modality, settings.features)
         store = sources.store(settings, modality, encoder, heal=True)
-        done = filling.fill(
-            store, partial(sources.ready, settings, modality), given, size,
-            settings.features.decoders, settings.engine,
-            gpu=encoders.uses_gpu(modality, settings.features),
-        )  # fmt: skip
+        done = filling.fill(store, encoder, given, size, settings.features.decoders)
         reasons: dict[str, int] = {}
         for code, _ in done.store.failures.values():
             reasons[code] = reasons.get(code, 0) + 1
@@ -137,10 +132,8 @@ def item_features(
 def content(settings: Settings) -> str:
     """Identifies the item features that the stores hold now (16 hex digits)."""
     digest = hashlib.sha256()
-    for modality in encoders.MODALITIES:
-        encoder = sources.encoder(settings, modality)
-        if encoder is not None:
-            digest.update(f"{modality} {encoder.fingerprint} ".encode())
+    for modality, fingerprint in sources.fingerprints(settings).items():
+        digest.update(f"{modality} {fingerprint} ".encode())
     for path in catalogue.ready_made(Path(settings.data.folder)).values():
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -19,7 +19,7 @@ from pipelines.settings import Settings
 from pipelines.trained import KIND, ROOT, load
 from recsys import artefacts, distributed, durable, progress, tracking
 from recsys.data.splits import DAY_SECONDS, Split
-from recsys.errors import InputFault
+from recsys.errors import InputFault, MismatchFault
 from recsys.models import saved
 from recsys.models.two_tower import TwoTower
 from recsys.progress import say
@@ -93,7 +93,7 @@ def _settled(
     challenger, root = trained.read(folder), settings.root / ROOT
     try:
         live = load(settings) if artefacts.exists(root) else None
-    except InputFault as fault:
+    except (InputFault, MismatchFault) as fault:
         say(f"warning: the live model is no champion: {fault.what}")
         live = None
     verdict = Verdict(True, "the first model goes live")
@@ -151,10 +151,9 @@ def settle(settings: Settings, model: TwoTower, lesson: Lesson) -> Reranker:
     recommender = recommend.prepare(
         model, lesson.data.features, lesson.shop, asked.at_seconds, settings.lists
     )
-    some = asked.sample(settings.lists.rerank.users)
     return reranking.fit(
-        recommender.candidates(some.known, moments=some.moments), model.temperature.item(),
-        recommender.terms, some.relevant, settings.lists.rerank,
+        recommender.candidates(asked.known, moments=asked.moments), model.temperature.item(),
+        recommender.terms, asked.relevant, settings.lists.rerank,
     )  # fmt: skip
 
 

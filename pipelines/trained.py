@@ -11,7 +11,7 @@ from typing import Any
 from pipelines import sources
 from pipelines.settings import Settings
 from recsys import artefacts
-from recsys.errors import InputFault
+from recsys.errors import InputFault, MismatchFault
 from recsys.models import saved
 from recsys.models.two_tower import TwoTower
 from recsys.progress import say
@@ -38,13 +38,15 @@ class Model:
 
 
 def load(settings: Settings) -> Model:
-    """The live model; settings and encoders that it was not trained with are named, once.
+    """The live model; settings that it was not trained with are named, once.
 
     Raises:
         InputFault: there is none, or it is damaged.
+        MismatchFault: it reads the vectors of other encoders.
     """
     folder, _ = artefacts.current(settings.root / ROOT, KIND, check=False)
     model = read(folder)
+    _require_encoders(settings, model)
     now = dict(flat(settings.model_dump(include={"model"})))
     then = dict(flat({"model": model.towers.settings.model_dump()}))
     changed = [f"{key} = {then[key]}, now {now[key]}" for key in now if then[key] != now[key]]
@@ -53,13 +55,21 @@ def load(settings: Settings) -> Model:
             f"warning: the live model was trained with other settings ({'; '.join(changed)}): "
             "they count from the next training on"
         )
-    taught, read_by = model.course.get("encoders", {}), sources.fingerprints(settings)
-    if others := [name for name in taught if read_by.get(name, taught[name]) != taught[name]]:
-        _warn(
-            f"warning: the live model learned from the vectors of other encoders or limits "
-            f"({', '.join(others)}): what it makes of these may mean nothing; train anew"
-        )
     return model
+
+
+def _require_encoders(settings: Settings, model: Model) -> None:
+    """Refuses encoders that a model was not trained with: of the same width, they would be read."""
+    then: dict[str, str] = model.course.get("encoders", {})  # which older models do not tell
+    now = sources.fingerprints(settings) if then else {}
+    other = [name for name in then if now.get(name, then[name]) != then[name]]
+    if other:
+        raise MismatchFault(
+            "the live model learned from the vectors of other encoders or limits",
+            value="; ".join(f"{name}: {then[name]}, now {now[name]}" for name in other),
+            where=str(model.folder),
+            fix="`recsys train` with these encoders, or set features.* as they were",
+        )
 
 
 @functools.cache

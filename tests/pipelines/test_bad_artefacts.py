@@ -86,6 +86,10 @@ def nothing(root: Path) -> None:
             nothing, ["evaluate", "model.width=24"], 0,
             ["model.width = 16, now 24", "next training"], id="M11",
         ),
+        pytest.param(  # of the same width: its vectors would be read
+            nothing, ["evaluate", "features.image.side=24"], 6,
+            ["other encoders", "image: image-", ", now image-"], id="M11-encoder",
+        ),
         pytest.param(nothing, ["status"], 4, ["expired", "valid for 72"], id="L06"),
         pytest.param(nothing, ["diff", "2026-10-29", "2026-10-30"], 6, ["5 and 6"], id="L08-diff"),
         pytest.param(

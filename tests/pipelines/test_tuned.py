@@ -73,7 +73,7 @@ def test_one_modality_learns_and_the_other_stays(
     assert len(stores(shop, "text")) == max(1, len(before))
 
 
-def test_a_trained_model_that_reads_other_vectors_is_named(
+def test_a_trained_model_reads_no_other_vectors(
     shop: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.invoke(["train", "train.epochs=1", *shop]) == 0
@@ -81,8 +81,10 @@ def test_a_trained_model_that_reads_other_vectors_is_named(
     capsys.readouterr()
     assert cli.invoke(search) == 0
     assert "other encoders" not in capsys.readouterr().err
-    assert cli.invoke([*search, "features.image.pad_type=same"]) == 0
-    assert "vectors of other encoders or limits (image)" in capsys.readouterr().err
+    assert cli.invoke([*search, "features.image.pad_type=same"]) == 6
+    told = capsys.readouterr().err
+    assert "vectors of other encoders or limits" in told
+    assert "image: timm-" in told
 
 
 def test_statistics_cannot_learn(shop: list[str], capsys: pytest.CaptureFixture[str]) -> None:
