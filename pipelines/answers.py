@@ -12,7 +12,6 @@ from pipelines.lessons import Question
 from pipelines.settings import Settings
 from pipelines.trained import Model
 from recsys.data.histories import Histories
-from recsys.engine import EngineSettings, map_buckets
 from recsys.evaluation import baselines as known_baselines
 from recsys.evaluation.baselines import Baseline
 from recsys.models.item_features import ItemFeatures
@@ -46,38 +45,24 @@ def recommender(
     )
 
 
-def system(
-    recommender: Recommender, asked: Question, k: int, engine: EngineSettings, *,
-    reranked: bool = True,
-) -> System:  # fmt: skip
+def system(recommender: Recommender, asked: Question, k: int, *, reranked: bool = True) -> System:
     """Lists of a model: as they would be published, or, not `reranked`, as it scores."""
-    return lambda shelf: lists(
-        recommender if shelf is None else recommend.narrowed(recommender, shelf), asked, k, engine,
-        reranked=reranked,
-    )  # fmt: skip
+    make = lists if reranked else model_alone
+    return lambda shelf: make(
+        recommender if shelf is None else recommend.narrowed(recommender, shelf), asked, k
+    )
 
 
-def lists(
-    recommender: Recommender, asked: Question, k: int, engine: EngineSettings, *,
-    reranked: bool = True,
-) -> Rows:  # fmt: skip
-    """`[U, k]` lists, block by block of users; those without history get the popular ones.
+def lists(recommender: Recommender, asked: Question, k: int) -> Rows:
+    """`[U, k]` lists as they would be published: users without history get the popular ones."""
+    known = recommender.lists(asked.known, k, asked.moments).rows
+    return with_popular(recommender, known, asked, k)
 
-    Args:
-        recommender: of the moment.
-        asked: the users.
-        k: places per list.
-        engine: where the blocks are worked on.
-        reranked: as they would be published; else as the model scores.
-    """
 
-    def of_block(part: Question) -> Rows:
-        if reranked:
-            return recommender.lists(part.known, k, part.moments).rows
-        return recommender.candidates(part.known, k, part.moments).rows[:, :k]
-
-    made = [np.full((0, k), -1, np.int64), *map_buckets(of_block, asked.blocks(), engine)]
-    return with_popular(recommender, np.concatenate(made), asked, k)
+def model_alone(recommender: Recommender, asked: Question, k: int) -> Rows:
+    """`[U, k]` lists as the model scores; users without history get the popular ones."""
+    known = recommender.candidates(asked.known, k, asked.moments).rows[:, :k]
+    return with_popular(recommender, known, asked, k)
 
 
 def baselines(
@@ -92,9 +77,8 @@ def baselines(
 
     def of(baseline: Baseline) -> System:
         return lambda shelf: known_baselines.recommend(
-            baseline, everyone, seen, eligible if shelf is None else eligible & shelf, k,
-            settings.engine,
-        )  # fmt: skip
+            baseline, everyone, seen, eligible if shelf is None else eligible & shelf, k
+        )
 
     return {name: of(baseline) for name, baseline in fitted.fitted.items()}
 

@@ -7,7 +7,17 @@ from typing import Any
 
 import polars as pl
 
-from pipelines import basis, encode, evaluate, ingest, inputs, stand_ins, train, trained
+from pipelines import (
+    basis,
+    encode,
+    evaluate,
+    ingest,
+    input_gates,
+    inputs,
+    stand_ins,
+    train,
+    trained,
+)
 from pipelines.ablation import Ablation
 from pipelines.basis import Basis
 from pipelines.inputs import Inputs
@@ -19,7 +29,7 @@ from recsys.data.histories import Histories
 from recsys.errors import UsageFault
 from recsys.models.item_features import ItemFeatures
 from recsys.progress import say
-from recsys.serving import recommend
+from recsys.serving import gates, recommend
 from recsys.serving.recommend import Recommender
 from recsys.settings import fingerprint
 
@@ -64,29 +74,21 @@ def planned(settings: Settings, run: Run, date: str) -> Plan:
         settings: all of them.
         run: the record of this run.
         date: the day that lists are for, YYYY-MM-DD; empty for the day after the newest event.
+
+    Raises:
+        GateFault: there is no model yet, and gates refuse what it would learn from.
     """
     ingest.run(settings, run)
     found = inputs.load(settings)
     with run.timed("encode"):
         run.facts["encode"] = encode.fill(settings, found)
-    if not artefacts.exists(settings.root / trained.ROOT):
-        say("there is no model yet: training one")
-        train.run(settings, run)
-    elif train.due(settings, found):
-        say(f"{settings.nightly.retrain_every_days} days of events are new: training a model")
-        train.run(settings, run)
+    day, at_seconds = _moment(settings, found, date)
+    _learn(settings, run, found, day, at_seconds)
     model = train.load(settings)
     table = evaluate.latest(settings, model)
     if table is None:
         evaluate.run(settings, run, Ablation())
         table = evaluate.latest(settings, model)
-    day, at_seconds = inputs.moment(date or str(found.next_day()), found.newest_seconds())
-    if date and not settings.nightly.allow_future:
-        inputs.refuse_future(day, datetime.datetime.now(datetime.UTC))
-    if found.before(at_seconds).is_empty():
-        raise UsageFault(
-            "the day lies before the log", value=date, where="--date", fix="name a later day"
-        )
     standing = basis.of_day(settings, found, model, str(day), at_seconds)
     parents = {
         "basis": str(standing),
@@ -100,6 +102,41 @@ def planned(settings: Settings, run: Run, date: str) -> Plan:
         digest.update(fingerprint(part).encode())
     name = f"{day}-{digest.hexdigest()[:16]}"
     return Plan(day, at_seconds, found, model, table or {}, standing, name, parents)
+
+
+def _moment(settings: Settings, found: Inputs, date: str) -> tuple[datetime.date, int]:
+    """The day, and its beginning in epoch seconds."""
+    day, at_seconds = inputs.moment(date or str(found.next_day()), found.newest_seconds())
+    if date and not settings.nightly.allow_future:
+        inputs.refuse_future(day, datetime.datetime.now(datetime.UTC))
+    if found.before(at_seconds).is_empty():
+        raise UsageFault(
+            "the day lies before the log", value=date, where="--date", fix="name a later day"
+        )
+    return day, at_seconds
+
+
+def _learn(
+    settings: Settings, run: Run, found: Inputs, day: datetime.date, at_seconds: int
+) -> None:
+    """Trains where there is no model, or a new one is due; never on input that a gate refuses.
+
+    Without a training the night goes on: its own gates refuse it, with a report.
+    """
+    exists = artefacts.exists(settings.root / trained.ROOT)
+    if exists and not train.due(settings, found):
+        return
+    refused = input_gates.refused(settings, run, found, day, at_seconds)
+    if not exists:
+        gates.require(refused, str(run.folder(settings.root) / "run.json"))
+        say("there is no model yet: training one")
+    elif refused:
+        names = ", ".join(gate.name for gate in refused)
+        say(f"warning: a training is due, but not on what gates refuse: {names}")
+        return
+    else:
+        say(f"{settings.nightly.retrain_every_days} days of events are new: training a model")
+    train.run(settings, run)
 
 
 def prepared(settings: Settings, run: Run, plan: Plan) -> Night:

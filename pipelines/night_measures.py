@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pipelines import input_gates
 from pipelines.night import Night
 from pipelines.settings import Settings
-from recsys import artefacts
-from recsys.data import buckets, log_measures
 from recsys.evaluation import health
 from recsys.serving import list_measures, release
 from recsys.serving.baseline import Baseline
@@ -38,10 +37,7 @@ def of_night(
         before: the last good releases.
         list_seconds: what the lists took.
     """
-    measures = of_rows(artefacts.read(night.found.interactions, buckets.KIND, check=False))
-    measures |= log_measures.of_log(
-        night.past, night.found.items, night.plan.at_seconds, settings.gates.fewest
-    )
+    measures = input_gates.measured(settings, night.found, night.past, night.plan.at_seconds)
     measures |= _of_catalogue(night) | _of_vectors(night)
     measures |= of_training(night.plan.model.course)
     measures |= of_evaluation(night.plan.evaluation, before.last)
@@ -49,18 +45,6 @@ def of_night(
     if list_seconds >= SLOW_SECONDS:
         measures["list_seconds"] = list_seconds
     return dict(sorted(measures.items()))
-
-
-def of_rows(log: Mapping[str, Any]) -> dict[str, float]:
-    """What became of the rows of the log's files, from the manifest of the interactions."""
-    accounts = log["accounting"].values()
-    read = sum(account["read"] for account in accounts)
-    rows = {
-        "quarantine_share": sum(account["quarantined"] for account in accounts),
-        "duplicate_share": sum(account["duplicate"] for account in accounts),
-        "unknown_item_share": log["filtered"].get("unknown_item", 0),
-    }
-    return {"rows_read": float(read)} | {name: rows[name] / max(1, read) for name in rows}
 
 
 def of_training(course: Mapping[str, Any]) -> dict[str, float]:
@@ -125,7 +109,6 @@ def _of_catalogue(night: Night) -> dict[str, float]:
     measures = {
         f"missing/{name}": float(share) for name, share in zip(features.names, missing, strict=True)
     }
-    measures["items"] = float(len(night.found.vocabulary))
     measures["items_eligible"] = float(len(night.recommender.index))
     return measures
 

@@ -206,6 +206,25 @@ def test_a_poisoned_night_is_stopped(
     assert "gates failed" in page
 
 
+def test_nothing_is_learned_from_a_poisoned_log(
+    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = artefacts.current(tmp_path / "work" / "models", "model")
+    poisoned_by_one(shop, pytest.MonkeyPatch())
+    shop.write_log([line.replace("2026-10-29T", "2026-10-30T") for line in shop.log()])
+    assert shop.night("2026-10-31", "nightly.retrain_every_days=1") == 4
+    told = capsys.readouterr().err
+    assert "a training is due, but not on what gates refuse: " in told
+    assert "one_user" in told
+    assert artefacts.current(tmp_path / "work" / "models", "model") == model
+    assert (shop.record()["folder"] / "report.html").exists()
+    shutil.rmtree(tmp_path / "work")
+    assert shop.night("2026-10-31") == 4  # the first night of all: there is nothing to go on with
+    assert "one_user: " in capsys.readouterr().err
+    assert not artefacts.exists(tmp_path / "work" / "models")
+    assert any(row["verdict"] == "fail" for row in shop.record()["gates"])
+
+
 def test_a_night_like_any_other_passes_and_knows_yesterday(shop: Shop) -> None:
     before, _ = shop.live()
     assert shop.night(TODAY) == 0

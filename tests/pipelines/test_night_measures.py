@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import night_measures
+from pipelines import input_gates, night_measures
 
 
 def row(system: str, metric: str, mean: float, **more: float) -> dict[str, Any]:
@@ -29,7 +29,7 @@ TABLE = {
 def test_rows_of_the_log() -> None:
     fates = {"read": 100, "kept": 90, "quarantined": 2, "duplicate": 5, "filtered": 3}
     log = {"accounting": {"a.csv": fates, "b.csv": fates}, "filtered": {"unknown_item": 4}}
-    assert night_measures.of_rows(log) == {
+    assert input_gates.of_rows(log) == {
         "rows_read": 200, "quarantine_share": 0.02, "duplicate_share": 0.05,
         "unknown_item_share": 0.02,
     }  # fmt: skip

@@ -1,0 +1,57 @@
+"""Gates on what comes in, asked before a training: nothing is learned from a poisoned log.
+
+The whole table is judged once more with the night's other numbers, before anything is published.
+"""
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from pipelines.inputs import Inputs
+from pipelines.runs import Run
+from pipelines.settings import Settings
+from recsys import artefacts
+from recsys.data import buckets, log_measures
+from recsys.serving import baseline, gates
+from recsys.serving.gates import Gate
+
+
+def measured(
+    settings: Settings, found: Inputs, past: pl.DataFrame, at_seconds: int
+) -> dict[str, float]:
+    """The numbers of catalogue and log, by name; what cannot be measured is absent.
+
+    Args:
+        settings: of the gates.
+        found: catalogue and log.
+        past: the log before the moment.
+        at_seconds: the moment, epoch seconds.
+    """
+    measures = of_rows(artefacts.read(found.interactions, buckets.KIND, check=False))
+    measures |= log_measures.of_log(past, found.items, at_seconds, settings.gates.fewest)
+    return measures | {"items": float(len(found.vocabulary))}
+
+
+def of_rows(log: Mapping[str, Any]) -> dict[str, float]:
+    """What became of the rows of the log's files, from the manifest of the interactions."""
+    accounts = log["accounting"].values()
+    read = sum(account["read"] for account in accounts)
+    rows = {
+        "quarantine_share": sum(account["quarantined"] for account in accounts),
+        "duplicate_share": sum(account["duplicate"] for account in accounts),
+        "unknown_item_share": log["filtered"].get("unknown_item", 0),
+    }
+    return {"rows_read": float(read)} | {name: rows[name] / max(1, read) for name in rows}
+
+
+def refused(
+    settings: Settings, run: Run, found: Inputs, day: datetime.date, at_seconds: int
+) -> list[Gate]:
+    """Gates that catalogue and log fail, against the last good releases; kept in the record."""
+    measures = measured(settings, found, found.before(at_seconds), at_seconds)
+    before = baseline.find(settings.root / "releases", str(day), settings.gates.window)
+    table = gates.judge(settings.gates, measures, before)
+    run.facts |= {"gates": gates.rows(table), "measures": measures, "baseline": before.names}
+    return [gate for gate in table if gate.verdict == "fail"]
