@@ -184,11 +184,13 @@ def parsers(root: Path) -> dict[str, tuple[bytes, Parser]]:
     }
 
 
-def chunk(parser: Parser, content: bytes, first: int, folder: Path) -> None:
-    """Tries inputs from `first` on in this fork; writes a line after each."""
+def chunk(parser: Parser, content: bytes, first: int, folder: Path, end: float) -> None:
+    """Tries inputs from `first` on in this fork, until the time is over; a line after each."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the fork
     with (folder / "told").open("w") as told:
         for number in range(first, first + CHUNK):
+            if number > first and time.monotonic() > end:
+                return
             signal.alarm(SECONDS)
             try:
                 answer = parser(damaged(content, number), folder)
@@ -211,7 +213,7 @@ def fuzzed(name: str, content: bytes, parser: Parser, first: int, end: float) ->
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, 2)
                 try:
-                    chunk(parser, content, number, folder)
+                    chunk(parser, content, number, folder, end)
                 finally:
                     os._exit(0)
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
