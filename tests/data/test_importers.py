@@ -263,3 +263,11 @@ def test_one_folder_around_the_files_is_passed_through(tmp_path: Path) -> None:
     assert origin.opened(tmp_path / "unpacked").names == ("ratings.dat",)
     with pytest.raises(InputFault, match="neither a folder nor a zip"):
         origin.opened(tmp_path / "nowhere")
+
+
+def test_an_hour_that_stands_twice_is_refused_as_such() -> None:
+    made = columns.moment("t", zone="Europe/Berlin")
+    frame = pl.DataFrame({"t": ["2026-10-25T02:05:09", "2026-10-25T03:05:09"]})
+    assert made.value(frame).is_null().to_list() == [True, False]
+    assert "a change of clocks" in made.refused
+    assert columns.moment("t").refused == "is not a time"

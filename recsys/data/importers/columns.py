@@ -111,7 +111,9 @@ def moment(theirs: str, unit: str = "", zone: str = "", pattern: str = "") -> Co
             given = texts.str.to_datetime(pattern, strict=False, time_unit="us")
         return timestamps.parse(given, stated, theirs)["timestamp"]
 
-    return Column("timestamp", (theirs,), value, "is not a time")
+    doubled = ", or of an hour that a change of clocks doubles or leaves out"
+    refused = "is not a time" + (doubled if zone not in ("", "UTC") else "")
+    return Column("timestamp", (theirs,), value, refused)
 
 
 def _finite(theirs: str) -> pl.Expr:
