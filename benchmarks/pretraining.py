@@ -8,7 +8,8 @@ them, without their ids. Between modalities, items that no training has seen are
 is one modality, and they show another one only. Of texts those count that say what is to be seen,
 as half do in a shop of `write_shop(ShopSettings(described=0.5), folder)`; where none does, photo
 and text share the kind. With --towers both towers are trained from nothing and from the pretrained,
-and judged on test items without training events. Results in `README.md` here.
+for each of --seeds, and judged on validation and test, all items and those without training events;
+a shop with a small log is one of `ShopSettings(events=20_000)`. Results in `README.md` here.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import torch
 
 from pipelines import inputs, lessons, pretrain
 from pipelines.settings import Settings
-from recsys.data.splits import TEST
+from recsys.data.splits import TEST, VALIDATION
 from recsys.data.synthetic import ShopSettings, plant
 from recsys.evaluation.metrics import match, recall_at_k
 from recsys.evaluation.significance import paired_difference
@@ -37,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, default=Path("configs/sample.toml"))
     parser.add_argument("--towers", action="store_true", help="train both towers, too: minutes")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of --towers")
     parser.add_argument("overrides", nargs="*")
     chosen = parser.parse_args()
     settings = load(Settings, chosen.config, chosen.overrides)
@@ -62,26 +64,54 @@ def main() -> None:
     for one in made.figures:
         print(f"| {one.name} | {one.before:.3f} | {one.after:.3f} | {one.chance:.3f} "
               f"| {one.answers} |")  # fmt: skip
-    if not chosen.towers:
-        return
-    asked = lessons.question(settings, found, split, TEST)
-    shop = found.shop(split.window(TEST).history, asked.at_seconds, today=False)
-    known = np.isin(found.vocabulary.ids, lesson.names)
-    recalls: dict[str, dict[str, np.ndarray]] = {"all items": {}, "new items": {}}
-    for name, warm in (("from nothing", False), ("pretrained", True)):
-        towers = trained(settings, lesson, model if warm else None)
-        across(f"trained {name}", towers, features)
+    if chosen.towers:
+        both_towers(settings, found, model, chosen.seeds)
+
+
+def both_towers(
+    settings: Settings, found: inputs.Inputs, begin: TwoTower, seeds: list[int]
+) -> None:
+    """Recall of the towers from nothing and from the pretrained, by user the mean of the seeds."""
+    split = found.split(settings)
+    told: dict[str, dict[str, list[np.ndarray]]] = {}
+    for seed in seeds:
+        chosen = settings.train.model_copy(update={"seed": seed})
+        seeded = settings.model_copy(update={"train": chosen})
+        lesson = lessons.prepare(seeded, found, split)
+        known = np.isin(found.vocabulary.ids, lesson.names)
+        for name, warm in (("from nothing", False), ("pretrained", True)):
+            towers = trained(seeded, lesson, begin if warm else None)
+            if seed == seeds[0]:
+                across(f"trained {name}", towers, lesson.data.features)
+            for what, recall in recalls(towers, lesson, seeded, found, known).items():
+                told.setdefault(what, {}).setdefault(name, []).append(recall)
+                print(f"seed {seed}, {name}, {what}: {np.nanmean(recall):.4f}", flush=True)
+    print("\n| two towers alone | users | from nothing | pretrained | paired gain |")
+    print("| --- | --- | --- | --- | --- |")
+    for what, by in told.items():
+        cold, warmed = (np.mean(by[name], axis=0) for name in ("from nothing", "pretrained"))
+        gain = paired_difference(warmed, cold, np.random.default_rng(0))
+        print(f"| recall_at_10, {what} | {np.isfinite(cold).sum()} | "
+              f"{np.nanmean(cold):.4f} | {np.nanmean(warmed):.4f} | "
+              f"{gain.mean:+.4f} [{gain.low:+.4f} {gain.high:+.4f}] |", flush=True)  # fmt: skip
+
+
+def recalls(
+    towers: TwoTower, lesson: lessons.Lesson, settings: Settings, found: inputs.Inputs,
+    known: np.ndarray,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Recall of each user by window, of all items and of those that training does not know."""
+    made, split = {}, found.split(settings)
+    for window, part in (("validation", VALIDATION), ("test", TEST)):
+        asked = lessons.question(settings, found, split, part)
+        shop = found.shop(split.window(part).history, asked.at_seconds, today=False)
+        features = lesson.data.features
         maker = recommend.prepare(towers, features, shop, asked.at_seconds, settings.lists)
         rows = maker.candidates(asked.known, moments=asked.moments).rows
-        recalls["all items"][name] = recall_at_k(match(rows, asked.relevant), K)
-        recalls["new items"][name] = recall_at_k(match(rows, asked.relevant.restrict(~known)), K)
-    print("\n| two towers alone, test window | from nothing | pretrained | paired gain |")
-    print("| --- | --- | --- | --- |")
-    for what, by in recalls.items():
-        cold, warm = by["from nothing"], by["pretrained"]
-        gain = paired_difference(warm, cold, np.random.default_rng(0))
-        print(f"| recall_at_10, {what} | {np.nanmean(cold):.4f} | {np.nanmean(warm):.4f} | "
-              f"{gain.mean:+.4f} [{gain.low:+.4f} {gain.high:+.4f}] |", flush=True)  # fmt: skip
+        made[f"{window}, all items"] = recall_at_k(match(rows, asked.relevant), K)
+        new = asked.relevant.restrict(~known)
+        made[f"{window}, new items"] = recall_at_k(match(rows, new), K)
+    return made
 
 
 def trained(settings: Settings, lesson: lessons.Lesson, begin: TwoTower | None) -> TwoTower:

@@ -12,6 +12,7 @@ from pipelines.lessons import Question
 from pipelines.settings import Settings
 from pipelines.trained import Model
 from recsys.data.histories import Histories
+from recsys.engine import EngineSettings, map_buckets
 from recsys.evaluation import baselines as known_baselines
 from recsys.evaluation.baselines import Baseline
 from recsys.models.item_features import ItemFeatures
@@ -45,24 +46,38 @@ def recommender(
     )
 
 
-def system(recommender: Recommender, asked: Question, k: int, *, reranked: bool = True) -> System:
+def system(
+    recommender: Recommender, asked: Question, k: int, engine: EngineSettings, *,
+    reranked: bool = True,
+) -> System:  # fmt: skip
     """Lists of a model: as they would be published, or, not `reranked`, as it scores."""
-    make = lists if reranked else model_alone
-    return lambda shelf: make(
-        recommender if shelf is None else recommend.narrowed(recommender, shelf), asked, k
-    )
+    return lambda shelf: lists(
+        recommender if shelf is None else recommend.narrowed(recommender, shelf), asked, k, engine,
+        reranked=reranked,
+    )  # fmt: skip
 
 
-def lists(recommender: Recommender, asked: Question, k: int) -> Rows:
-    """`[U, k]` lists as they would be published: users without history get the popular ones."""
-    known = recommender.lists(asked.known, k, asked.moments).rows
-    return with_popular(recommender, known, asked, k)
+def lists(
+    recommender: Recommender, asked: Question, k: int, engine: EngineSettings, *,
+    reranked: bool = True,
+) -> Rows:  # fmt: skip
+    """`[U, k]` lists, block by block of users; those without history get the popular ones.
 
+    Args:
+        recommender: of the moment.
+        asked: the users.
+        k: places per list.
+        engine: where the blocks are worked on.
+        reranked: as they would be published; else as the model scores.
+    """
 
-def model_alone(recommender: Recommender, asked: Question, k: int) -> Rows:
-    """`[U, k]` lists as the model scores; users without history get the popular ones."""
-    known = recommender.candidates(asked.known, k, asked.moments).rows[:, :k]
-    return with_popular(recommender, known, asked, k)
+    def of_block(part: Question) -> Rows:
+        if reranked:
+            return recommender.lists(part.known, k, part.moments).rows
+        return recommender.candidates(part.known, k, part.moments).rows[:, :k]
+
+    made = [np.full((0, k), -1, np.int64), *map_buckets(of_block, asked.blocks(), engine)]
+    return with_popular(recommender, np.concatenate(made), asked, k)
 
 
 def baselines(
@@ -77,8 +92,9 @@ def baselines(
 
     def of(baseline: Baseline) -> System:
         return lambda shelf: known_baselines.recommend(
-            baseline, everyone, seen, eligible if shelf is None else eligible & shelf, k
-        )
+            baseline, everyone, seen, eligible if shelf is None else eligible & shelf, k,
+            settings.engine,
+        )  # fmt: skip
 
     return {name: of(baseline) for name, baseline in fitted.fitted.items()}
 

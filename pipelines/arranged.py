@@ -89,7 +89,7 @@ def _encoded(
     root = settings.root / "embeddings" / encoder.modality
     store = stores.open_store(root, encoder.fingerprint, encoder.width, heal=True)
     wanted = {key: Path(given[key]) for key in known["key"]}
-    store = encode.fill(store, encoder, wanted, batch, settings.features.decoders).store
+    store = encode.fill(store, lambda: encoder, wanted, batch, settings.features.decoders).store
     vectors, present = store.read(known["key"].to_list())
     if not present.any():
         return None

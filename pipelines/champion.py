@@ -118,4 +118,5 @@ def _recall(
     if distributed.world().size == 1:  # only training runs in several processes
         model = catch_up.caught_up(settings, found, model, asked.at_seconds)
     recommender = answers.recommender(settings, found, model, past, asked.at_seconds)
-    return recall_at_k(match(answers.lists(recommender, asked, k), asked.wanted()), k)
+    lists = answers.lists(recommender, asked, k, settings.engine)
+    return recall_at_k(match(lists, asked.wanted()), k)

@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 
 from pipelines import runs
 from pipelines.commands import data, first_steps, learning, looking, nights, shared, space
-from recsys import __version__, progress
+from recsys import __version__, engine, memory, progress
 from recsys.errors import Fault, escaped
 from recsys.progress import say
 from recsys.tracking import redacted
@@ -39,7 +39,9 @@ def _options(
 def main() -> None:
     """Entry point of the console command; ends the process with an exit code of contracts.md."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    memory.keep_freed()
     code = invoke(sys.argv[1:])
+    engine.leave()
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()

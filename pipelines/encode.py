@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,11 @@ def fill(settings: Settings, found: Inputs) -> list[dict[str, Any]]:
             continue
         size = encoders.batch_size(modality, settings.features)
         store = sources.store(settings, modality, encoder, heal=True)
-        done = filling.fill(store, encoder, given, size, settings.features.decoders)
+        done = filling.fill(
+            store, partial(sources.ready, settings, modality), given, size,
+            settings.features.decoders, settings.engine,
+            gpu=encoders.uses_gpu(modality, settings.features),
+        )  # fmt: skip
         reasons: dict[str, int] = {}
         for code, _ in done.store.failures.values():
             reasons[code] = reasons.get(code, 0) + 1

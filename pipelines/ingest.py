@@ -68,7 +68,8 @@ def read_log(settings: Settings, shop: Path) -> Path:
         kept = settings.root / KEPT
 
         def clean(keep: Keep) -> Account:
-            return interactions.clean(settings.data, items, time.time(), keep, erased, kept)
+            now, engine = time.time(), settings.engine
+            return interactions.clean(settings.data, items, now, keep, erased, kept, engine)
 
         buckets.write(root, name, clean, settings.data.buckets, {"catalogue": shop.name})
     artefacts.point(root, name)

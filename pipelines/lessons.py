@@ -32,6 +32,7 @@ Rows = npt.NDArray[np.int64]
 VALIDATION_K = 10
 MOST_VALUES = 256  # of a column of users.* that are told apart
 FEWEST_USERS = 10  # who share a value, or nobody is told apart by it
+BLOCK = 4096  # users
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,30 @@ class Question:
             known.times,
             known.weights,
         )
+
+    def blocks(self) -> list["Question"]:
+        """The known users in blocks, so that what is held for each of them is bounded."""
+        nobody = RowSets(np.zeros(1, np.int64), np.zeros(0, np.int64))
+        return [
+            Question(
+                histories_module.block(self.known, start, start + BLOCK),
+                self.relevant.block(start, start + BLOCK), nobody, (), self.at_seconds,
+                None if self.moments is None else self.moments[start : start + BLOCK],
+            )
+            for start in range(0, len(self.known), BLOCK)
+        ]  # fmt: skip
+
+    def sample(self, count: int) -> "Question":
+        """At most `count` of the known users, drawn by a fixed seed, in their order."""
+        if len(self.known) <= count:
+            return self
+        users = np.sort(np.random.default_rng(0).permutation(len(self.known))[:count])
+        ids = self.known.user_ids
+        return Question(
+            histories_module.select(self.known, tuple(ids[user] for user in users)),
+            self.relevant.of(users), self.new, self.new_ids, self.at_seconds,
+            None if self.moments is None else self.moments[users],
+        )  # fmt: skip
 
     def wanted(self) -> RowSets:
         """What each of `everyone` did in the window."""
@@ -174,8 +199,11 @@ def fit(
         recommender = recommend.prepare(
             candidate, features, lesson.shop, asked.at_seconds, settings.lists
         )
-        ranked = recommender.candidates(asked.known, moments=asked.moments).rows
-        return float(np.nanmean(recall_at_k(match(ranked, asked.relevant), VALIDATION_K)))
+        recalls = [np.zeros(0)]
+        for some in asked.blocks():
+            ranked = recommender.candidates(some.known, moments=some.moments).rows
+            recalls.append(recall_at_k(match(ranked, some.relevant), VALIDATION_K))
+        return float(np.nanmean(np.concatenate(recalls)))
 
     count_events(model, lesson.data)
     result = trainer.fit(model, lesson.data, validate, settings.train, folder, report, resume)

@@ -35,6 +35,13 @@ def fingerprints(settings: Settings) -> dict[str, str]:
     return {name: one.fingerprint for name, one in every.items() if one is not None}
 
 
+def ready(settings: Settings, modality: Modality) -> Encoder:
+    """The encoder of a modality that the settings do not leave out."""
+    made = encoder(settings, modality)
+    assert made is not None
+    return made
+
+
 def of(settings: Settings, modality: Modality, items: pl.DataFrame) -> dict[str, str | Path]:
     """Content key -> what is to be encoded, for every text or media file of the catalogue."""
     if modality == "text":

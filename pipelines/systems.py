@@ -39,12 +39,13 @@ def of_window(
         recommender: of `model` with all `features`, at the window's beginning.
     """
     past, k = split.window(splits.TEST).history, max(settings.evaluation.ks)
+    engine = settings.engine
 
     def lists(of: Model, seen: ItemFeatures | None) -> System:
         made = answers.recommender(settings, found, of, past, asked.at_seconds, seen)
-        return answers.system(made, asked, k)
+        return answers.system(made, asked, k, engine)
 
-    systems = {LISTS: answers.system(recommender, asked, k)}
+    systems = {LISTS: answers.system(recommender, asked, k, engine)}
     updated = catch_up.caught_up(settings, found, model, asked.at_seconds)
     if updated is not model:
         systems[CAUGHT_UP] = lists(updated, None)
@@ -59,7 +60,7 @@ def of_window(
         systems[name] = lists(other, seen)
     if ablation.every and not ablation.retrain and recommender.people is not None:
         nobody = replace(recommender, people=None)
-        systems["without user attributes"] = answers.system(nobody, asked, k)
-    systems[MODEL] = answers.system(recommender, asked, k, reranked=False)
+        systems["without user attributes"] = answers.system(nobody, asked, k, engine)
+    systems[MODEL] = answers.system(recommender, asked, k, engine, reranked=False)
     known = found.histories(settings, past)
     return systems | answers.baselines(settings, known, asked, recommender, k)

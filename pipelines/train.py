@@ -151,9 +151,10 @@ def settle(settings: Settings, model: TwoTower, lesson: Lesson) -> Reranker:
     recommender = recommend.prepare(
         model, lesson.data.features, lesson.shop, asked.at_seconds, settings.lists
     )
+    some = asked.sample(settings.lists.rerank.users)
     return reranking.fit(
-        recommender.candidates(asked.known, moments=asked.moments), model.temperature.item(),
-        recommender.terms, asked.relevant, settings.lists.rerank,
+        recommender.candidates(some.known, moments=some.moments), model.temperature.item(),
+        recommender.terms, some.relevant, settings.lists.rerank,
     )  # fmt: skip
 
 

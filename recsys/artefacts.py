@@ -43,6 +43,7 @@ def publishing(
     *,
     parents: Mapping[str, str] | None = None,
     current: bool = True,
+    alone: bool = True,
 ) -> Iterator[Staged]:
     """Stages a folder; on a clean exit makes it `root/name`, durable, and moves the pointer to it.
 
@@ -52,6 +53,7 @@ def publishing(
         kind: what it is (`model`, `release`, ...); a load that expects another kind is refused.
         parents: names or content hashes of the artefacts this one was made from.
         current: whether `root/CURRENT` shall name this version afterwards.
+        alone: nobody else publishes below `root` now, so what is staged there is left over.
 
     Raises:
         ResourceFault: the disk is full or not writable; the older versions are untouched.
@@ -59,7 +61,8 @@ def publishing(
     staging = root / f"{STAGING}{name}-{secrets.token_hex(4)}"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        sweep(root)
+        if alone:
+            sweep(root)
         staging.mkdir(mode=0o755)
         staged = Staged(staging)
         yield staged

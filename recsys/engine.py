@@ -1,9 +1,20 @@
-"""Running one function over the user buckets: in turn, in threads, or as tasks on a Ray cluster."""
+"""Running one function over many parts: in turn, in threads, or over a Ray cluster.
 
+`map_buckets` is for what needs only its part (files, buckets of users), `stream` for what has to be
+made ready first (encoders). On Ray these are tasks and actors; what they read and write lies on
+storage that all nodes see under the same path. The only module that knows Ray.
+"""
+
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+import os
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, TypeVar
+from pathlib import Path
+from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 from pydantic import Field
 
@@ -13,10 +24,12 @@ from recsys.settings import Section
 
 P = TypeVar("P")
 R = TypeVar("R")
+Work = Callable[[Iterable[P]], Iterator[R]]
+AHEAD = 2  # parts that an actor has at once: it prepares one while it works on the other
 
 
 class EngineSettings(Section):
-    """How the work over user buckets is spread."""
+    """How the work over users, files and items is spread."""
 
     kind: Literal["local", "ray"] = Field(
         "local", description="this process, or a Ray cluster (extra `scale`)"
@@ -31,8 +44,11 @@ class EngineSettings(Section):
         "", description="ray: of a running cluster, or auto; empty starts one on this machine"
     )
     retries: int = Field(
-        3, ge=0, le=100, description="ray: how often a bucket is tried again after a lost node"
+        3, ge=0, le=100, description="ray: how often a part is tried again after a lost node"
     )
+
+
+HERE = EngineSettings()
 
 
 def map_buckets(
@@ -51,14 +67,38 @@ def map_buckets(
         ResourceFault: a part was lost with its node more often than `retries`.
     """
     if settings.kind == "ray":
-        return _on_ray(function, parts, settings)
+        return _by_tasks(_joined(settings), function, parts, settings.retries)
     if settings.threads == 1:
         return [function(part) for part in parts]
     with ThreadPoolExecutor(settings.threads) as pool:
         return list(pool.map(function, parts))
 
 
-def _on_ray(function: Callable[[P], R], parts: Sequence[P], settings: EngineSettings) -> list[R]:
+def stream(
+    make: Callable[[], Work[P, R]], parts: Sequence[P], settings: EngineSettings, *, gpu: bool
+) -> Iterator[R]:
+    """What the work that `make` makes ready yields for every part: one result each.
+
+    Here the work is given all parts in one go, so that it can prepare the next one. On Ray every
+    actor makes it for itself and is given one part at a time; results come as they are ready.
+
+    Args:
+        make: called once by every process that works.
+        parts: what to work on.
+        settings: where.
+        gpu: on Ray, an actor for each GPU where the cluster has any, instead of each core.
+
+    Raises:
+        UsageFault, ResourceFault: as `map_buckets`.
+    """
+    if settings.kind == "ray" and parts:
+        yield from _by_actors(_joined(settings), make, parts, settings.retries, gpu=gpu)
+    elif parts:
+        yield from make()(parts)
+
+
+def _joined(settings: EngineSettings) -> Any:
+    """Ray, in a cluster: joined by the first who asks, and left with the process."""
     stay_offline()
     try:
         import ray
@@ -66,9 +106,8 @@ def _on_ray(function: Callable[[P], R], parts: Sequence[P], settings: EngineSett
         raise UsageFault(
             "Ray is not installed", where="engine.kind", fix="pip install 'recsys[scale]'"
         ) from None
-    started = not ray.is_initialized()
     try:
-        if started:
+        if not ray.is_initialized():
             ray.init(
                 address=settings.address or None, log_to_driver=False, logging_level=logging.ERROR
             )
@@ -77,23 +116,121 @@ def _on_ray(function: Callable[[P], R], parts: Sequence[P], settings: EngineSett
             f"there is no Ray cluster: {str(error).splitlines()[0]}", value=settings.address,
             where="engine.address", fix="start one with `ray start --head`, or leave it empty",
         ) from None  # fmt: skip
+    return ray
+
+
+def leave() -> None:
+    """Leaves the cluster at the end of a command, and ends one that was started for it."""
+    if ray := sys.modules.get("ray"):
+        ray.shutdown()
+
+
+def _by_tasks(ray: Any, function: Callable[[P], R], parts: Sequence[P], retries: int) -> list[R]:
     try:
-        task: Any = ray.remote(max_retries=settings.retries, num_cpus=1)(_called)
-        shared = ray.put(function)
-        waiting = [task.remote(shared, part) for part in parts]
-        done: list[R] = ray.get(waiting)
+        task = ray.remote(max_retries=retries, num_cpus=1)(_called)
+        shared = [ray.put((function, Path.cwd()))]  # in a list: a task is given the reference
+        done: list[R] = ray.get([task.remote(shared, part) for part in parts])
         return done
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.RayError as error:
-        raise ResourceFault(
-            f"Ray lost a part of the work: {str(error).splitlines()[0]}", where="the cluster",
-            fix="look after its nodes, or raise engine.retries, and run the same command again",
-        ) from None  # fmt: skip
+        _lost(error)
+
+
+_held: dict[Any, Callable[[Any], Any]] = {}
+
+
+def _called(shared: list[Any], part: Any) -> Any:
+    """In a task: the function is unpacked once for all tasks of its process."""
+    stay_offline()
+    import ray
+
+    if shared[0] not in _held:
+        _held.clear()
+        _held[shared[0]], folder = ray.get(shared[0])
+        _go_to(folder)
+    return _held[shared[0]](part)
+
+
+def _go_to(folder: Path) -> None:
+    """Relative paths mean the same there; a node without that folder may have absolute ones."""
+    with contextlib.suppress(OSError):
+        os.chdir(folder)
+
+
+def _by_actors(
+    ray: Any, make: Callable[[], Work[P, R]], parts: Sequence[P], retries: int, *, gpu: bool
+) -> Iterator[R]:
+    """Results as they are ready; a lost actor's parts go to the others, or to new ones."""
+    shared, todo = ray.put((make, Path.cwd())), deque(range(len(parts)))
+    actors: list[Any] = []
+    busy: dict[Any, tuple[Any, int]] = {}
+    tries = Counter[int]()
+    try:
+        while todo or busy:
+            actors = actors or _hired(ray, shared, len(todo), gpu=gpu)
+            _deal(actors, busy, todo, parts)
+            [ready], _ = ray.wait(list(busy), num_returns=1)
+            one, number = busy.pop(ready)
+            try:
+                result: R = ray.get(ready)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            except ray.exceptions.RayError as error:
+                tries[number] += 1
+                if tries[number] > retries:
+                    _lost(error)
+                actors = [other for other in actors if other is not one]
+                todo.appendleft(number)
+            else:
+                yield result
     finally:
-        if started:
-            ray.shutdown()
+        for one in actors:  # whatever still refers to them: the next ones need their cores
+            ray.kill(one)
 
 
-def _called(function: Callable[[Any], R], part: Any) -> R:
-    return function(part)
+def _hired(ray: Any, shared: Any, most: int, *, gpu: bool) -> list[Any]:
+    """An actor for each GPU or core that there is now.
+
+    Those on cores hold none, so that they find a place also where a node has just been lost.
+    """
+    resources = ray.cluster_resources()
+    kind = "GPU" if gpu and resources.get("GPU", 0) >= 1 else "CPU"
+    needs = {"num_gpus": 1} if kind == "GPU" else {}
+    actor = ray.remote(max_concurrency=AHEAD, scheduling_strategy="SPREAD", **needs)(_Actor)
+    return [actor.remote(shared) for _ in range(min(most, max(1, int(resources.get(kind, 1)))))]
+
+
+def _deal(
+    actors: list[Any], busy: dict[Any, tuple[Any, int]], todo: deque[int], parts: Sequence[Any]
+) -> None:
+    """Gives parts to actors that have less than they may have, to those with the least first."""
+    load = Counter(one for one, _ in busy.values())
+    for one in sorted(actors * AHEAD, key=lambda one: load[one]):
+        if todo and load[one] < AHEAD:
+            number, load[one] = todo.popleft(), load[one] + 1
+            busy[one.work.remote(parts[number])] = (one, number)
+
+
+class _Actor(Generic[P, R]):
+    """A process of the cluster that keeps its work ready."""
+
+    def __init__(self, shared: tuple[Callable[[], Work[P, R]], Path]) -> None:
+        self._make, self._lock = shared[0], threading.Lock()
+        _go_to(shared[1])
+        self._made: Work[P, R] | None = None
+
+    def work(self, part: P) -> R:
+        """The one result of a part."""
+        with self._lock:
+            self._made = self._made or self._make()
+        [result] = self._made([part])
+        return result
+
+
+def _lost(error: Exception) -> NoReturn:
+    lines = str(error).strip().splitlines()
+    raise ResourceFault(
+        f"Ray lost a part of the work: {lines[0]}", value=lines[-1].strip(), where="the cluster",
+        fix="look after its nodes, or raise engine.retries, and run the same command again",
+    ) from None  # fmt: skip

@@ -39,7 +39,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of the usable rows of the buckets so far.
+    """What became of the usable rows of a bucket, or of several.
 
     Attributes:
         fates: fate -> rows by the file's number.
@@ -52,6 +52,14 @@ class Tally:
     )
     reasons: Counter[str] = field(default_factory=Counter[str])
     unknown: dict[str, int] = field(default_factory=dict[str, int])
+
+    def add(self, other: "Tally") -> None:
+        """Counts those of another bucket too."""
+        for fate, rows in other.fates.items():
+            self.fates[fate].update(rows)
+        self.reasons.update(other.reasons)
+        for item, place in other.unknown.items():
+            self.unknown[item] = min(place, self.unknown.get(item, place))
 
     def kept(self, every: pl.DataFrame) -> pl.DataFrame:
         """The rows of a bucket that stay, sorted; all are counted."""

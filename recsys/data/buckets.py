@@ -3,12 +3,14 @@
 Ingest writes them; training, the night and erasing a user read them bucket by bucket.
 """
 
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 
-from recsys import artefacts
+from recsys import artefacts, durable
 from recsys.data.accounts import ORDER, Account
 from recsys.data.interactions import Keep
 from recsys.errors import InputFault
@@ -38,14 +40,19 @@ def write(
         ResourceFault: the disk is full or not writable.
     """
     with artefacts.publishing(root, name, KIND, parents=parents) as staged:
+        folder = staged.folder
 
         def keep(bucket: int, frame: pl.DataFrame) -> None:
-            name_of = part(bucket)
-            (staged.folder / name_of).parent.mkdir(parents=True)
-            _write(frame, staged.folder / name_of)
-            staged.rows[name_of] = frame.height
+            aside = root / f"{durable.TEMPORARY}{bucket:04d}-{secrets.token_hex(4)}"
+            _write(frame, aside)
+            place = folder / part(bucket)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            aside.replace(place)  # in one step: a bucket that was lost is written once more
 
         account = clean(keep)
+        for bucket in range(count):
+            rows = pq.read_metadata(folder / part(bucket)).num_rows
+            staged.rows[part(bucket)] = rows
         _write(account.quarantine, staged.folder / QUARANTINE)
         staged.rows[QUARANTINE] = account.quarantine.height
         staged.facts.update(

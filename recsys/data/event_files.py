@@ -11,8 +11,8 @@ import hashlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,6 @@ class Keeper:
         erased: ids whose rows are left out.
         folder: of the kept parts.
         lasting: whether they shall outlive this run.
-        names: of the parts asked for so far.
     """
 
     settings: DataSettings
@@ -95,7 +94,6 @@ class Keeper:
     erased: Erased
     folder: Path
     lasting: bool
-    names: set[str] = field(default_factory=set)
 
     def part(self, path: Path) -> Part:
         """What a file came to, kept or read now.
@@ -109,18 +107,19 @@ class Keeper:
             self._read(path, staged)
             return _part(staged.folder, file, staged.facts)
         name = self._name(path)
-        self.names.add(name)
         part = _kept(self.folder, name, file)
         if part is not None and self._still_true(part):
             return part
-        with artefacts.publishing(self.folder, name, KIND, current=False) as staged:
+        with artefacts.publishing(self.folder, name, KIND, current=False, alone=False) as staged:
             self._read(path, staged)
         return _part(self.folder / name, file, staged.facts)
 
-    def forget_others(self) -> None:
-        """Removes kept parts that nobody asked for: of files that are gone, or other ones now."""
-        for name in artefacts.versions(self.folder) if self.lasting else ():
-            if name not in self.names:
+    def forget_others(self, parts: Sequence[Part]) -> None:
+        """Removes kept parts of files that are gone, or other ones now, and what kills left."""
+        if self.lasting:
+            artefacts.sweep(self.folder)
+            asked_for = {part.rows.parent.name for part in parts}
+            for name in {*artefacts.versions(self.folder)} - asked_for:
                 shutil.rmtree(self.folder / name)
 
     def _name(self, path: Path) -> str:

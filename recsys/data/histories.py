@@ -118,6 +118,20 @@ def select(histories: Histories, user_ids: Sequence[str]) -> Histories:
     )
 
 
+def block(histories: Histories, start: int, stop: int) -> Histories:
+    """The histories of users `start:stop`."""
+    offsets = histories.offsets[start : stop + 1]
+    events = slice(int(offsets[0]), int(offsets[-1]))
+    return Histories(
+        user_ids=histories.user_ids[start:stop],
+        offsets=offsets - offsets[0],
+        items=histories.items[events],
+        events=histories.events[events],
+        times=histories.times[events],
+        weights=histories.weights[events],
+    )
+
+
 def counts(histories: Histories, n_items: int) -> Floats:
     """Events per item, float64 `[N]`; repeats count each time."""
     return np.bincount(histories.items, minlength=n_items).astype(np.float64)

@@ -17,6 +17,7 @@ from recsys.data.accounts import EXAMPLES, ORDER, Account, Tally
 from recsys.data.erasure import NOBODY, Erased
 from recsys.data.event_files import Keeper, Part
 from recsys.data.settings import DataSettings
+from recsys.engine import HERE, EngineSettings, map_buckets
 from recsys.errors import InputFault, shown
 
 TABLE = "interactions"
@@ -69,6 +70,7 @@ def clean(
     keep: Keep,
     erased: Erased = NOBODY,
     parts_folder: Path | None = None,
+    engine: EngineSettings = HERE,
 ) -> Account:
     """Reads, checks and cleans all interactions of the dataset folder, bucket after bucket.
 
@@ -79,28 +81,36 @@ def clean(
         settings: the dataset folder and its rules.
         known_items: ids of the catalogue; rows on other items are filtered. None keeps them all.
         now_seconds: the present (not the day a list is for), epoch seconds.
-        keep: takes the number and the rows of each bucket, in order, empty ones too; the rows are
-            sorted by (user_id, timestamp, sequence). A fault may still follow.
+        keep: takes the number and the rows of each bucket, empty ones too; the rows are sorted by
+            (user_id, timestamp, sequence). Called where the bucket is worked on, and once more
+            where that was lost. A fault may still follow.
         erased: users and items whose rows are filtered, refused ones too.
         parts_folder: keeps what each file came to, so that unchanged ones are not read again: the
             result is the same with and without it. None keeps nothing.
+        engine: where files and buckets are worked on; anywhere but here it needs `parts_folder`.
 
     Raises:
         InputFault: no interactions, a file that cannot be trusted as a whole, more bad rows or
             more unknown items than the settings allow.
     """
-    with opened(settings, now_seconds, erased, parts_folder) as (keeper, found, verified):
+    opening = opened(settings, now_seconds, erased, parts_folder, engine)
+    with opening as (keeper, found, verified):
         quarantine = faults.together([part.bad for part in found])
         read = sum(part.read for part in found)
         warnings = _noticed(found) + faults.budget(
             quarantine, read, settings.quarantine_warn, settings.quarantine_fail, TABLE
         )
-        tally = Tally()
         known = None if known_items is None else pl.Series(sorted(known_items), dtype=pl.String)
-        for bucket in range(settings.buckets):
-            every = _with_reasons(_numbered(found, bucket), known, settings)
-            keep(bucket, tally.kept(every))
-        keeper.forget_others()
+
+        def of_bucket(bucket: int) -> Tally:
+            tally = Tally()
+            keep(bucket, tally.kept(_with_reasons(_numbered(found, bucket), known, settings)))
+            return tally
+
+        tally = Tally()
+        for one in map_buckets(of_bucket, range(settings.buckets), engine):
+            tally.add(one)
+        keeper.forget_others(found)
     warnings += _unknown_items(tally, settings)
     if not tally.fates["kept"].total():
         warnings.append(f"{TABLE}: 0 events are left of {read:,} rows")
@@ -118,8 +128,9 @@ def clean(
 
 @contextlib.contextmanager
 def opened(
-    settings: DataSettings, now_seconds: float, erased: Erased, folder: Path | None
-) -> Iterator[Opened]:
+    settings: DataSettings, now_seconds: float, erased: Erased, folder: Path | None,
+    engine: EngineSettings = HERE,
+) -> Iterator[Opened]:  # fmt: skip
     """What each file of the log came to, kept in `folder`; without one, until this ends.
 
     Raises:
@@ -129,7 +140,7 @@ def opened(
     with contextlib.ExitStack() as stack:
         aside = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         keeper = Keeper(settings, now_seconds, erased, aside, lasting=folder is not None)
-        found = [keeper.part(path) for path in paths]
+        found = map_buckets(keeper.part, paths, engine)
         for part in found:
             schemas.compare(found[0].shape, part.shape)
         yield Opened(keeper, found, verified)

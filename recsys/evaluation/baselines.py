@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 import numpy as np
 from pydantic import Field
 
+from recsys.engine import HERE, EngineSettings, map_buckets
 from recsys.errors import ResourceFault
 from recsys.evaluation.ease import fit_ease
 from recsys.evaluation.item_knn import fit_item_knn
@@ -151,6 +152,7 @@ def recommend(
     seen: RowSets | None,
     eligible: Mask,
     k: int,
+    engine: EngineSettings = HERE,
 ) -> Rows:
     """Lists for all users of `histories`, in blocks of about 32 MB of scores.
 
@@ -160,15 +162,18 @@ def recommend(
         seen: items to leave out per user, or None where repeats count.
         eligible: bool `[N]`, items that may be listed.
         k: places per list.
+        engine: where the blocks are worked on.
 
     Returns:
         int64 `[U, k]`, -1 after the last item.
     """
     users = len(histories.offsets) - 1
-    ranked = np.full((users, k), -1, dtype=np.int64)
     step = max(1, CELLS_PER_BLOCK // max(1, len(eligible)))
-    for start in range(0, users, step):
+
+    def of_block(start: int) -> Rows:
         stop = min(start + step, users)
         block = seen.block(start, stop) if seen is not None else None
-        ranked[start:stop] = rank(baseline.scores(histories, start, stop), block, eligible, k)
-    return ranked
+        return rank(baseline.scores(histories, start, stop), block, eligible, k)
+
+    nobody = np.full((0, k), -1, dtype=np.int64)
+    return np.concatenate([nobody, *map_buckets(of_block, range(0, users, step), engine)])

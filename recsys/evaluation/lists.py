@@ -62,6 +62,13 @@ class RowSets:
         offsets = self.offsets[start : stop + 1]
         return RowSets(offsets - offsets[0], self.rows[offsets[0] : offsets[-1]])
 
+    def of(self, users: Rows) -> "RowSets":
+        """The sets of some users, in that order."""
+        sizes = self.sizes()[users]
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        places = np.repeat(self.offsets[users] - offsets[:-1], sizes) + np.arange(offsets[-1])
+        return RowSets(offsets, self.rows[places])
+
     def restrict(self, items: Mask) -> "RowSets":
         """Only the rows r with `items[r]`; users keep their places, some may become empty."""
         kept = items[self.rows]

@@ -1,16 +1,20 @@
 """Fills a store: decoding in processes beside the encoder, batch by batch, resumable after a kill.
 
+Here one encoder works on all batches; on a Ray cluster one in each actor, a batch at a time.
+
 The batches of a run are fixed before it starts (sorted keys, cut in order), and a restarted run
 makes the same ones: the same inputs end in the same bytes, however often the run was killed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recsys.engine import HERE, EngineSettings, Work, stream
 from recsys.errors import Fault, ResourceFault
 from recsys.features import store as stores
 from recsys.features.decoding import decode
@@ -20,6 +24,7 @@ from recsys.features.store import Batch, Store
 from recsys.progress import track
 
 Source = str | Path
+Pairs = list[tuple[str, Source]]
 AHEAD = 2  # batches decoded ahead of the encoder
 TIMEOUT_SECONDS = 120.0  # above the limit of a clip, which is checked while it is decoded
 
@@ -37,21 +42,24 @@ class Filled:
 
 def fill(
     store: Store,
-    encoder: Encoder,
+    encoder: Callable[[], Encoder],
     sources: Mapping[str, Source],
     batch: int,
     decoders: int,
-    timeout_seconds: float = TIMEOUT_SECONDS,
+    engine: EngineSettings = HERE,
+    *,
+    gpu: bool = False,
 ) -> Filled:
     """Encodes what the store lacks.
 
     Args:
         store: of this encoder's fingerprint.
-        encoder: that makes the vectors.
+        encoder: makes the encoder, in every process that encodes.
         sources: by content key: a text, or the path of a file whose sha256 the key is.
         batch: sources encoded at a time.
-        decoders: threads, each with a process that decodes.
-        timeout_seconds: that one source may take to decode.
+        decoders: threads of each process, each with a process that decodes.
+        engine: where it is done.
+        gpu: whether the encoder would use one.
 
     Raises:
         ResourceFault: the encoder fails on everything, the media store hangs, the disk is full.
@@ -59,13 +67,13 @@ def fill(
     missing = set(store.missing(sources))
     done = [found for found in stores.finished(store) if not _keys(found) & set(store.rows)]
     held = set().union(*map(_keys, done))
-    todo = [left for keys in _plan(store, sources, batch) if (left := [*_without(keys, held)])]
-    pairs = ((key, sources[key]) for keys in todo for key in keys)
-    decoded = decode(encoder, pairs, AHEAD * batch, decoders, timeout_seconds)
+    plan = [left for keys in _plan(store, sources, batch) if (left := [*_without(keys, held)])]
+    todo: list[Pairs] = [[(key, sources[key]) for key in keys] for keys in plan]
+    batches = stream(partial(_ready, encoder, AHEAD * batch, decoders), todo, engine, gpu=gpu)
     made = []
-    for keys in track(todo, f"encode {encoder.modality}", len(todo)):
-        made.append(_encoded(encoder, [next(decoded) for _ in keys]))
-        stores.keep(store, made[-1])
+    for new in track(batches, f"encode {store.root.name}", len(todo)):
+        made.append(new)
+        stores.keep(store, new)
     if made or done:
         store = stores.publish(store, [*done, *made])
     return Filled(
@@ -75,6 +83,20 @@ def fill(
         reused=len(set(sources)) - len(missing),
         failed=sum(key not in store.rows for key in sources),
     )
+
+
+def _ready(encoder: Callable[[], Encoder], ahead: int, decoders: int) -> Work[Pairs, Batch]:
+    """What encodes batches of sources, with the encoder loaded."""
+    made = encoder()
+
+    def encoded(todo: Iterable[Pairs]) -> Iterator[Batch]:
+        batches = list(todo)
+        pairs = (pair for batch in batches for pair in batch)
+        decoded = decode(made, pairs, ahead, decoders, TIMEOUT_SECONDS)
+        for batch in batches:
+            yield _encoded(made, [next(decoded) for _ in batch])
+
+    return encoded
 
 
 def _plan(store: Store, sources: Mapping[str, Source], batch: int) -> list[list[str]]:

@@ -12,6 +12,7 @@ from recsys.features.settings import FeatureSettings
 Modality = Literal["text", "image", "video", "audio"]
 MODALITIES: tuple[Modality, ...] = ("text", "image", "video", "audio")
 STATISTICS_SIDE = 64
+NETWORKS = frozenset({"transformers", "clip", "timm", "frames"})
 
 
 class Encoder(Protocol):
@@ -84,6 +85,12 @@ def device(settings: FeatureSettings) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def uses_gpu(modality: Modality, settings: FeatureSettings) -> bool:
+    """Whether the encoder is a network that may run on a GPU."""
+    chosen = getattr(settings, modality).encoder
+    return chosen in NETWORKS and settings.device != "cpu"
 
 
 def _text(settings: FeatureSettings, fitted: Path | None) -> Encoder | None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recsys.models.dropout import Dropout
+
 TIME_BUCKETS = 34  # 0 s, then powers of two up to 2^32 s
 NEAR = 32  # distances below this have a bucket each, farther ones share logarithmic ones
 DISTANCE_BUCKETS = NEAR + 17
@@ -69,7 +71,9 @@ class AttentionBias(nn.Module):
 
 
 def attended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
-    """softmax(q k / sqrt(d) + bias) v of `[H, B, L, d]`; `bias [H, B, L, L]` may be overwritten.
+    """softmax(q k / sqrt(d) + bias) v of `[H, B, L, d]`.
+
+    `bias` is `[H, B, L, L]` and may be overwritten, or `[L, L]`, of all.
 
     On a CPU by products of whole matrices: torch's fused attention multiplies small blocks by MKL,
     which takes three times as long, forward and backward.
@@ -78,7 +82,11 @@ def attended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
     if query.device.type != "cpu":
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
     products = query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)
-    scores = bias.flatten(0, 1).baddbmm_(*products, alpha=query.shape[-1] ** -0.5)
+    scale = query.shape[-1] ** -0.5
+    if bias.dim() == 2:
+        scores = torch.baddbmm(bias, *products, alpha=scale)
+    else:
+        scores = bias.flatten(0, 1).baddbmm_(*products, alpha=scale)
     return torch.bmm(torch.softmax(scores, dim=-1), value.flatten(0, 1)).view_as(query)
 
 
@@ -97,14 +105,13 @@ class CausalAttention(nn.Module):
     def forward(self, states: Tensor, times: Tensor | None, distances: Tensor | None) -> Tensor:
         """`times` and `distances` are the bias's buckets; neither is needed without a bias."""
         query, key, value = self._heads(self.project(states))
+        length = states.shape[1]
+        future = torch.ones(length, length, dtype=torch.bool, device=states.device).triu(1)
         if self.bias is None or times is None or distances is None:
-            mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+            bias = query.new_zeros(length, length).masked_fill(future, -torch.inf)
         else:
-            length = states.shape[1]
-            future = torch.ones(length, length, dtype=torch.bool, device=states.device).triu(1)
             bias = self.bias(times, distances.unsqueeze(0), future.unsqueeze(0))
-            mixed = attended(query, key, value, bias)
-        return self._joined(mixed)
+        return self._joined(attended(query, key, value, bias))
 
     def last(
         self, states: Tensor, last: Tensor, times: Tensor | None, distances: Tensor | None
@@ -148,7 +155,7 @@ class Block(nn.Module):
         self.forward_norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, 2 * hidden, bias=False)
         self.contract = nn.Linear(hidden, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, states: Tensor, times: Tensor | None, distances: Tensor | None) -> Tensor:
         """`[B, L, D]` to `[B, L, D]`."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from recsys.models.attention import TIME_BUCKETS, time_bucket
+from recsys.models.dropout import Dropout
 
 FIRST = TIME_BUCKETS  # the gap bucket of a history's first event
 OCTAVES, STEPS = 8, 8  # weights are told apart from 2^-8 to 2^8, in 8 steps an octave
@@ -40,7 +41,7 @@ class EventInputs(nn.Module):
         self.position = nn.Parameter(torch.randn(max_length, width) * 0.02)
         nn.init.normal_(self.event.weight, std=0.02)
         nn.init.normal_(self.gap.weight, std=0.02)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.scale = width**0.5
         if request_time:
             self.wait = nn.Embedding(TIME_BUCKETS, width)

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from recsys.models import fusion
+from recsys.models.dropout import Dropout
 from recsys.models.fusion import FusionSettings
 from recsys.models.id_embedding import IdEmbedding
 from recsys.models.item_features import ItemFeatures
@@ -64,7 +65,7 @@ class Projection(nn.Module):
         self.register_buffer("deviation", torch.ones(inputs))
         self.linear = nn.Linear(inputs, width)
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def standardise(self, values: Tensor) -> None:
         """Measures mean and deviation of `values [..., D_m]`; constant columns keep deviation 1."""

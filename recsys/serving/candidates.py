@@ -67,12 +67,12 @@ def find(
         wanted = min(len(index), int(more) + count)
         users = np.flatnonzero(extra == more)
         for group in np.split(users, range(0, len(users), max(1, CELLS // (wanted + 1)))[1:]):
-            some = _some(seen, group)
+            some = None if seen is None else seen.of(group)
             rows[group], scores[group] = _fetch(index, queries[group], some, wanted, count)
             left = np.minimum(count, len(exact) - had[group])
             short = group[(rows[group] >= 0).sum(axis=1) < left]
             rows[short], scores[short] = exact.search(
-                queries[short], count, hidden=_some(seen, short)
+                queries[short], count, hidden=None if seen is None else seen.of(short)
             )
     return Candidates(rows, scores)
 
@@ -124,13 +124,3 @@ def _among(rows: Rows, seen: RowSets) -> npt.NDArray[np.bool_]:
         owners * span + rows, seen.users() * span + seen.rows
     ) & (rows >= 0)
     return found
-
-
-def _some(seen: RowSets | None, users: Rows) -> RowSets | None:
-    """The sets of some users, in that order."""
-    if seen is None:
-        return None
-    sizes = seen.sizes()[users]
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    places = np.repeat(seen.offsets[users] - offsets[:-1], sizes) + np.arange(offsets[-1])
-    return RowSets(offsets, seen.rows[places])

@@ -24,7 +24,7 @@ _held = threading.local()
 
 
 class Exact:
-    """All vectors, ready to be searched.
+    """All vectors, ready to be searched; as plain arrays, which processes of a node can share.
 
     Args:
         vectors: `[n, D]` finite.
@@ -32,11 +32,16 @@ class Exact:
     """
 
     def __init__(self, vectors: Vectors, queries: int = QUERIES) -> None:
-        self.vectors = vectors
-        self._groups = max(1, -(-len(vectors) // MEMBERS))
-        missing = self._groups * MEMBERS - len(vectors)
-        self._table = torch.from_numpy(np.pad(vectors, ((0, missing), (0, 0)))).T
-        self._block = int(np.clip(SCORES // self._table.shape[1], FEW, queries))
+        groups = max(1, -(-len(vectors) // MEMBERS))
+        missing = groups * MEMBERS - len(vectors)
+        self._padded = np.pad(vectors, ((0, missing), (0, 0)))
+        self._count = len(vectors)
+        self._block = int(np.clip(SCORES // len(self._padded), FEW, queries))
+
+    @property
+    def vectors(self) -> Vectors:
+        """`[n, D]`."""
+        return self._padded[: self._count]
 
     def search(
         self, queries: Vectors, k: int, allowed: Mask | None, hidden: tuple[Rows, Rows] | None
@@ -68,10 +73,10 @@ class Exact:
         some = queries[start : start + self._block]
         full = np.resize(some, (self._block, some.shape[1]))
         with quick_products(products_are_float32()):
-            scores = _buffer((self._block, self._table.shape[1]))
-            torch.mm(torch.from_numpy(full), self._table, out=scores)
+            scores = _buffer((self._block, len(self._padded)))
+            torch.mm(torch.from_numpy(full), torch.from_numpy(self._padded).T, out=scores)
         scores = scores[: len(some)]
-        scores[:, len(self.vectors) :] = -torch.inf
+        scores[:, self._count :] = -torch.inf
         if allowed is not None:
             scores[:, : len(allowed)][:, torch.from_numpy(~allowed)] = -torch.inf
         if hidden is not None:
@@ -79,7 +84,7 @@ class Exact:
             owners, places = (torch.from_numpy(column[first:last]) for column in hidden)
             scores[owners - start, places] = -torch.inf
         best, at = _best(scores, k)
-        return best.numpy(), np.minimum(at.numpy(), len(self.vectors) - 1)
+        return best.numpy(), np.minimum(at.numpy(), self._count - 1)
 
 
 def _buffer(shape: tuple[int, int]) -> torch.Tensor:

@@ -39,6 +39,12 @@ class RerankSettings(Section):
         1e-3, ge=0, description="pull of the fitted weights towards those of training (L2)"
     )
     enabled: bool = Field(True, description="false lists as the model scores")
+    users: int = Field(
+        20_000,
+        ge=100,
+        description="of the validation window that the weights are fitted on, drawn where there "
+        "are more; memory and time grow with it",
+    )
     places: int = Field(
         10,
         ge=0,
@@ -112,8 +118,9 @@ def fit(
     usable = np.flatnonzero(found.hits.any(axis=1))
     if not settings.enabled or not len(usable) or len(trained.names) == 1:
         return trained
-    values = _values(candidates, temperature, terms)
-    choices = Choices(values, candidates.rows < 0, found.hits, found.totals).of(usable)
+    some = Candidates(candidates.rows[usable], candidates.similarities[usable])
+    values = _values(some, temperature, terms)
+    choices = Choices(values, some.rows < 0, found.hits[usable], found.totals[usable])
     weights = most_likely(choices, np.array(trained.weights), settings.prior)
     if not np.isfinite(weights).all():
         raise InputFault(

@@ -169,11 +169,10 @@ def _cross_entropy(logits: Tensor, place: Tensor, share: Tensor) -> Tensor:
 
     The gradient is share * (softmax - one at the target).
     """
-    wanted = logits.gather(1, place.unsqueeze(1))
-    top = logits.amax(dim=1, keepdim=True)
-    slope = logits.sub_(top).exp_()
-    total = slope.sum(dim=1, keepdim=True)
-    loss = (top + total.log() - wanted).squeeze(1) @ share
-    slope *= share.unsqueeze(1) / total
+    wanted = logits.gather(1, place.unsqueeze(1)).squeeze(1)
+    top = logits.amax(dim=1)
+    slope = torch.softmax(logits, dim=1, out=logits)  # one pass; of the top it is exp(top) / total
+    loss = (top - slope.amax(dim=1).log() - wanted) @ share
+    slope *= share.unsqueeze(1)
     slope.scatter_add_(1, place.unsqueeze(1), -share.unsqueeze(1))
     return loss

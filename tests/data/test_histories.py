@@ -146,3 +146,12 @@ def test_the_order_of_the_files_rows_does_not_matter(events: list[Event], random
     mixed = frame.sample(fraction=1.0, shuffle=True, seed=random.randrange(100))  # type: ignore[attr-defined]
     one, other = (histories.build(rows, ITEMS, ["view"]) for rows in (frame, mixed))
     assert told(one) == told(other)
+
+
+def test_blocks_put_together_are_the_whole() -> None:
+    whole = histories.build(log([("u", "a", 1), ("v", "b", 2), ("v", "c", 3)]), ITEMS, ["view"])
+    parts = [histories.block(whole, start, start + 1) for start in range(2)]
+    assert [part.user_ids for part in parts] == [("u",), ("v",)]
+    assert [part.offsets.tolist() for part in parts] == [[0, 1], [0, 2]]
+    assert np.concatenate([part.items for part in parts]).tolist() == whole.items.tolist()
+    assert histories.block(whole, 1, 9).times.tolist() == whole.times[1:].tolist()

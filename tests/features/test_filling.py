@@ -68,7 +68,7 @@ def texts(count: int, start: int = 0) -> dict[str, str]:
 
 def fill(root: Path, encoder: Any, sources: Any, batch: int = 4) -> encode.Filled:
     store = open_store(root, encoder.fingerprint, encoder.width, heal=True)
-    return encode.fill(store, encoder, sources, batch, 2)
+    return encode.fill(store, lambda: encoder, sources, batch, 2)
 
 
 def published(root: Path) -> bytes:

@@ -3,11 +3,12 @@
 import importlib.util
 import os
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from recsys.engine import EngineSettings, map_buckets
+from recsys.engine import EngineSettings, Work, leave, map_buckets, stream
 from recsys.errors import InputFault, UsageFault
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
@@ -23,6 +24,22 @@ def test_without_ray_the_fault_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(UsageFault, match="not installed"):
         map_buckets(lambda b: b, [1], EngineSettings(kind="ray"))
+
+
+def test_a_stream_here_is_one_call_over_all_parts() -> None:
+    given: list[list[int]] = []
+
+    def make() -> Work[int, int]:
+        def work(parts: Iterable[int]) -> Iterator[int]:
+            given.append(list(parts))
+            yield from (part * part for part in given[-1])
+
+        return work
+
+    assert list(stream(make, [3, 1, 2], EngineSettings(), gpu=False)) == [9, 1, 4]
+    assert given == [[3, 1, 2]]
+    assert list(stream(make, [], EngineSettings(), gpu=False)) == []
+    assert len(given) == 1  # nothing to do: nothing is made ready
 
 
 @needs_ray
@@ -63,4 +80,5 @@ def test_a_killed_node_changes_nothing_but_the_time(
         with pytest.raises(InputFault, match="no such part"):
             map_buckets(refused, [1], settings)
     finally:
+        leave()
         cluster.shutdown()

@@ -24,8 +24,10 @@ ELSEWHERE = {
     "recsys explore": "tests/pipelines/test_explorer.py serves",
     "recsys export redis": "tests/serving/test_exports.py starts Redis",
     "recsys export postgres": "tests/serving/test_exports.py starts PostgreSQL",
+    "recsys pretrain -c configs/sample.toml": "tests/pipelines/test_commands.py",
     "recsys pretrain --config my.toml pretrain.trainable": "tests/pipelines/test_tuned.py",
-    "recsys nightly --config my.toml engine.kind=ray": "tests/pipelines/test_ray_night.py",
+    "recsys encode --config my.toml engine.kind=ray": "tests/pipelines/test_ray_stages.py",
+    "recsys nightly --config my.toml engine.kind=ray": "tests/pipelines/test_ray_stages.py",
     "recsys nightly -c my.toml gates.": "tests/pipelines/test_gated_nights.py",
     "recsys nightly -c my.toml nightly.": "tests/pipelines/test_incremental_nights.py",
 }

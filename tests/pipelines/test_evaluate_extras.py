@@ -12,6 +12,7 @@ from pipelines.settings import Settings
 from recsys.data import splits
 from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
+from recsys.engine import HERE
 from recsys.evaluation.metrics import match, recall_at_k
 from recsys.serving import release
 from recsys.settings import load
@@ -113,7 +114,7 @@ def test_the_trade_off_is_that_of_the_validation_window(chosen: list[str]) -> No
     asked = lessons.question(settings, found, split, splits.VALIDATION)
     past = split.window(splits.VALIDATION).history
     recommender = answers.recommender(settings, found, model, past, asked.at_seconds)
-    lists = answers.lists(recommender, asked, 5)
+    lists = answers.lists(recommender, asked, 5, HERE)
     expected = recall_at_k(match(lists, asked.wanted()), 5)
     assert table.users == len(asked.everyone())
     assert table.mean("as set", "recall_at_5") == pytest.approx(expected.mean())

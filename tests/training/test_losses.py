@@ -190,3 +190,14 @@ def test_weights_of_zero_and_shapes_that_do_not_fit() -> None:
     }.items():
         with pytest.raises(ValueError, match=r"fit|mask|trends"):
             losses.softmax(**{**arguments, name: wrong})
+
+
+def test_far_apart_logits_stay_exact() -> None:
+    # by hand: logits 200 and 0, the target at 0: loss log(exp(200) + 1) - 0 = 200
+    states = torch.tensor([[200.0]], requires_grad=True)
+    candidates = torch.tensor([[1.0], [0.0]])
+    loss = losses.softmax(states, candidates, torch.tensor([1]))
+    assert loss.item() == 200.0
+    loss.backward()
+    assert states.grad is not None
+    assert states.grad.item() == 1.0  # (1, 0) - (0, 1), times the candidates
