@@ -94,7 +94,7 @@ def test_only_a_split_in_time_has_stale_lists(
 
 
 def test_what_variety_costs(chosen: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    rules = ["lists.diversity.mmr=0.7", "lists.diversity.category_cap=1"]
+    rules = ["lists.diversity.mmr=0.7", "lists.diversity.category_cap=3"]
     found = told(["evaluate", "--trade-off", "--json", *chosen, *rules], capsys)["trade_off"]
     rows = {(row["system"], row["metric"]): row for row in found["rows"]}
     systems = {variant["system"]: variant["rule"] for variant in found["variants"]}
