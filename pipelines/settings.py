@@ -17,7 +17,7 @@ from recsys.features.settings import FeatureSettings
 from recsys.models.two_tower import ModelSettings
 from recsys.serving.gates import GateSettings
 from recsys.serving.recommend import ListSettings
-from recsys.settings import Section
+from recsys.settings import PathText, Section
 from recsys.tracking import TrackingSettings
 from recsys.training.pretraining import PretrainingSettings
 from recsys.training.settings import TrainingSettings
@@ -88,10 +88,10 @@ class ExploreSettings(Section):
 class AskSettings(Section):
     """How questions are answered."""
 
-    model: str = Field(
+    model: PathText = Field(
         "", description="transformers model for extractive answers, a local folder; empty for none"
     )
-    speech_model: str = Field(
+    speech_model: PathText = Field(
         "",
         description="transformers model that writes down spoken questions (Whisper, wav2vec2), a "
         "local folder; empty for none",
@@ -127,7 +127,7 @@ class ExportSettings(Section):
 class Settings(Section):
     """Everything; a TOML file says only what differs from the defaults."""
 
-    work: str = Field("work/sample", min_length=1, description="folder for all that is made")
+    work: PathText = Field("work/sample", min_length=1, description="folder for all that is made")
     data: DataSettings = Field(DataSettings(), description="the dataset folder and its rules")
     mapping: MappingSettings = Field(MappingSettings(), description="for `import mapping` only")
     catalogue: CatalogueSettings = Field(CatalogueSettings(), description="items and media")

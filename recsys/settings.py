@@ -4,13 +4,14 @@ Every room declares its own `Section` beside what it sets; `pipelines.settings` 
 """
 
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from recsys.errors import UsageFault, near
 
@@ -22,6 +23,16 @@ class Section(BaseModel):
 
 
 S = TypeVar("S", bound=Section)
+
+
+def _path(text: str) -> str:
+    """A path with `~` as the home folder; nothing else in it stands for something."""
+    if found := re.search(r"\$\{\w*\}", text):
+        raise ValueError(f"variables of the environment are not filled in: write out {found[0]}")
+    return os.path.expanduser(text)  # noqa: PTH111 a text, which may be the name of a hub model
+
+
+PathText = Annotated[str, AfterValidator(_path)]
 
 
 def load(kind: type[S], path: Path | None, overrides: Iterable[str] = ()) -> S:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from recsys.settings import Section
+from recsys.settings import PathText, Section
 
 
 def _known_zone(value: str) -> str:
@@ -39,7 +39,7 @@ class Names(Section):
 class DataSettings(Section):
     """The dataset folder: where it is, how to read it, what to do with bad rows."""
 
-    folder: str = Field("dataset", min_length=1, description="The dataset folder.")
+    folder: PathText = Field("dataset", min_length=1, description="The dataset folder.")
     names: Names = Field(Names(), description="What the files call the known columns.")
     extra_columns: tuple[str, ...] = Field(
         (), description="Further interaction columns to keep, as text."

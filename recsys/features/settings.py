@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from recsys.features.media import MediaLimits
-from recsys.settings import Section
+from recsys.settings import PathText, Section
 
 
 class TextSettings(Section):
@@ -16,7 +16,7 @@ class TextSettings(Section):
         description="hashed word counts; TF-IDF and SVD, fitted once on the catalogue; the mean of "
         "word vectors; a transformers model; the text half of a CLIP or SigLIP model; or no text",
     )
-    model: str = Field(
+    model: PathText = Field(
         "",
         description="transformers, clip: hub name or local folder; vectors: a file in the text "
         "format of word2vec or GloVe",
@@ -33,11 +33,11 @@ class ImageSettings(Section):
         description="colour and gradient statistics, a timm network, the picture half of a CLIP or "
         "SigLIP model, or no images",
     )
-    model: str = Field(
+    model: PathText = Field(
         "mobilenetv3_small_100",
         description="timm: architecture or hf-hub name; clip: hub name or local folder",
     )
-    weights: str = Field(
+    weights: PathText = Field(
         "", description="timm: local .safetensors file, `random`, or empty for timm's download"
     )
     side: int = Field(0, ge=0, le=2048, description="pixels a side; 0 is the encoder's own")
@@ -57,7 +57,7 @@ class VideoSettings(Section):
         description="motion statistics, the timm image network pooled over frames, a transformers "
         "video model, or no video",
     )
-    model: str = Field("", description="transformers: hub name or local folder")
+    model: PathText = Field("", description="transformers: hub name or local folder")
     frames: int = Field(16, ge=2, le=512, description="frames sampled of each clip")
     side: int = Field(48, ge=8, le=2048, description="pixels a side of sampled frames")
     batch: int = Field(8, ge=1, description="clips encoded at a time")
@@ -71,7 +71,7 @@ class AudioSettings(Section):
         description="statistics of the spectrum, a transformers model (the encoder of Whisper, "
         "CLAP or wav2vec2), or no sounds",
     )
-    model: str = Field("", description="transformers: hub name or local folder")
+    model: PathText = Field("", description="transformers: hub name or local folder")
     from_clips: bool = Field(
         False, description="items without a sound of their own are heard by their clips"
     )

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from recsys import settings
 from recsys.errors import UsageFault
-from recsys.settings import Section
+from recsys.settings import PathText, Section
 
 
 class Train(Section):
@@ -18,6 +18,7 @@ class Train(Section):
 class All(Section):
     train: Train = Train()
     name: str = "x"
+    folder: PathText = "here"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -43,6 +44,7 @@ def test_file_and_overrides_are_read(tmp_path: Path) -> None:
         ('[train]\nepochs = "three"', ["valid integer"]),  # K02
         ("", ["empty"]),  # K09
         ("train = 3", ["train"]),  # K09
+        ('folder = "${NOPE}/x"', ["settings.toml:1", "'folder'", "${NOPE}"]),  # K08
         ("[train", ["TOML"]),
     ],
 )
@@ -50,6 +52,12 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, expected: list[str]) 
     with pytest.raises(UsageFault) as caught:
         settings.load(All, write(tmp_path, text))
     assert all(part in str(caught.value) for part in expected), str(caught.value)
+
+
+def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:  # K11
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert settings.load(All, None, ["folder=~/shop"]).folder == "/home/somebody/shop"
+    assert settings.load(All, None, ["folder=shop/~/x"]).folder == "shop/~/x"
 
 
 @pytest.mark.parametrize("override", ["train.epochs", "=3", "train..x=1", "name.x=1=2", "a b=1"])
