@@ -175,7 +175,8 @@ class _Process:
         """Kills it, if it still lives."""
         self._process.kill()
         self._process.wait()
-        self._asks.close()
+        with contextlib.suppress(OSError):  # what it was asked is not all written
+            self._asks.close()
         self._answers.close()
 
 

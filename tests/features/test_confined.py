@@ -91,11 +91,16 @@ def test_a_decoder_that_dies_takes_one_file_along(monkeypatch: pytest.MonkeyPatc
     assert code(content) == "timeout"
     monkeypatch.undo()
     confined.decode(content, Wanted("image"), LIMITS)
+    # a process may die before it is asked, or between that and its answer: here it is asked
+    monkeypatch.setattr(confined, "_taken", lambda limits: confined._idle[limits].pop())
     os.kill(confined._idle[LIMITS][-1]._process.pid, signal.SIGSEGV)
     assert code(content) == "crashed"
+    monkeypatch.undo()
     confined.decode(content, Wanted("image"), LIMITS)
+    monkeypatch.setattr(confined, "_taken", lambda limits: confined._idle[limits].pop())
     os.kill(confined._idle[LIMITS][-1]._process.pid, signal.SIGKILL)  # as a kernel out of memory
     assert (killed := code(content)) == "killed"
+    monkeypatch.undo()
     assert killed in TRANSIENT  # says nothing about the file: the next run tries it again
     confined.decode(content, Wanted("image"), LIMITS)
 
@@ -118,3 +123,13 @@ def test_what_is_no_picture_says_so_and_the_process_goes_on(tmp_path: Path) -> N
     (tmp_path / "empty").touch()
     with pytest.raises(MediaFault, match="no bytes"):
         confined.load(tmp_path / "empty", Wanted("image"), LIMITS)
+
+
+def test_ending_a_dead_process_that_was_asked_in_vain() -> None:
+    process = confined._Process(LIMITS)
+    process._process.kill()
+    process._process.wait()
+    process._asks.write(b"a question that only the buffer has")
+    process.end()
+    assert process._asks.closed
+    assert process._answers.closed
