@@ -76,6 +76,7 @@ def disk_errno(error: BaseException) -> int:
         return error.errno if error.errno in DISK else 0
     told = {os.strerror(number): number for number in DISK}
     told |= {f"(os error {number})": number for number in DISK}
+    told["Invalid thrift: transport error"] = errno.EIO  # polars: a Parquet file's last bytes
     found = re.search("|".join(map(re.escape, told)), str(error))
     return told[found[0]] if found else 0
 

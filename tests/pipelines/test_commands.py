@@ -343,3 +343,5 @@ def test_a_disk_that_fails_is_a_matter_of_resources(name: str) -> None:
     for told in (f"parquet: underlying IO error (os error {number})", os.strerror(number)):
         assert runs.exit_code(RuntimeError(told)) == 7  # as libraries in Rust and C++ say it
     assert runs.exit_code(RuntimeError("(os error 2)")) == 1
+    ended = "parquet: File out of specification: Invalid thrift: transport error"
+    assert runs.exit_code(pl.exceptions.ComputeError(ended)) == 7  # no room for a file's last bytes
