@@ -126,9 +126,9 @@ def _of_model(
     )
     ranked = recommender.candidates(asked.known, K, asked.moments).rows[:, :K]
     moments = asked.at_seconds if asked.moments is None else asked.moments
-    people = recommender.people
-    told = None if people is None else people.of(asked.known.user_ids)
-    users = vectors.of_users(model.towers, recommender.item_vectors, asked.known, moments, told)
+    users = vectors.of_users(
+        model.towers, recommender.item_vectors, asked.known, moments, recommender.people
+    )
     random = np.random.default_rng(0)
     return (
         health.of_lists(ranked, asked.relevant.rows, counts),

@@ -34,11 +34,9 @@ class People:
     def of(self, user_ids: Sequence[str]) -> Rows:
         """`[n, C]` codes of these users; -1 in all columns for those whom the table lacks."""
         rows = self.users.rows(user_ids)
-        known = (rows >= 0)[:, None]
-        return np.where(known, self.codes[rows], -1) if len(self.codes) else self._nothing(rows)
-
-    def _nothing(self, rows: Rows) -> Rows:
-        return np.full((len(rows), self.codes.shape[1]), -1, np.int64)
+        found = np.full((len(rows), self.codes.shape[1]), -1, np.int64)
+        found[rows >= 0] = self.codes[rows[rows >= 0]]
+        return found
 
 
 def columns(

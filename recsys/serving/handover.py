@@ -52,7 +52,6 @@ def fit(
     when = at_seconds if moments is None else moments[users]
     offsets = moment.item_terms(model, shop, at_seconds).offsets()
     people = moment.people_of(model, shop)
-    who = None if people is None else people.of(asked.user_ids)
     model.handover.fill_(0.0)
     seen = (features, features.only(features.names))
     whole, content = (torch.from_numpy(vectors.of_items(model, shown)) for shown in seen)
@@ -61,7 +60,7 @@ def fit(
         model.handover.fill_(events)
         mixed = model.handed_over(features, whole, content) if events else whole
         every = mixed.numpy()
-        asking = vectors.of_users(model, every, asked, when, who) / model.temperature.item()
+        asking = vectors.of_users(model, every, asked, when, people) / model.temperature.item()
         told.append(_likelihood(asking, every, offsets, shop, asked, wanted))
     model.handover.fill_(EVENTS[_simplest(np.array(told))])
 

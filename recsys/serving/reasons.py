@@ -74,9 +74,8 @@ def left_out(recommender: Recommender, history: Histories) -> LeftOut:
     """
     items = _latest(history.items)
     asked = _each_left_out(history, items)
-    model, every, people = recommender.model, recommender.item_vectors, recommender.people
-    told = None if people is None else people.of(history.user_ids).repeat(len(items) + 1, axis=0)
-    return LeftOut(items, vectors.of_users(model, every, asked, recommender.at_seconds, told))
+    model, every, at = recommender.model, recommender.item_vectors, recommender.at_seconds
+    return LeftOut(items, vectors.of_users(model, every, asked, at, recommender.people))
 
 
 def drawn(recommender: Recommender, features: ItemFeatures, without: LeftOut, rows: Rows) -> Drawn:
@@ -108,12 +107,12 @@ def _latest(items: Rows) -> Rows:
 
 
 def _each_left_out(history: Histories, items: Rows) -> Histories:
-    """The whole history, then one user without each item: `H + 1` users."""
+    """The whole history, then the same user without each item: `H + 1` times."""
     count, events = len(items) + 1, len(history.items)
     kept = np.ones((count, events), np.bool_)
     kept[1:] = history.items != items[:, None]
     repeated = Histories(
-        tuple(str(number) for number in range(count)),
+        history.user_ids * count,
         np.arange(count + 1, dtype=np.int64) * events,
         np.tile(history.items, count),
         np.tile(history.events, count),

@@ -96,8 +96,7 @@ class Recommender:
             moments: `[U]` epoch seconds at which each user asks; None for the recommender's moment.
         """
         asked = self.at_seconds if moments is None else moments
-        told = None if self.people is None else self.people.of(histories.user_ids)
-        users = vectors.of_users(self.model, self.item_vectors, histories, asked, told)
+        users = vectors.of_users(self.model, self.item_vectors, histories, asked, self.people)
         users = with_trend(users, np.ones(len(users)))
         seen = None if self.settings.candidates.repeats else seen_items(histories)
         count = max(self.settings.candidates.count, at_least)
@@ -167,8 +166,7 @@ def prepare(
         reranker = reranking.as_trained(terms, settings.rerank)
     queries = np.zeros((0, every.shape[1] + 1), np.float32)
     if sample is not None:
-        told = None if known is None else known.of(sample.user_ids)
-        users = vectors.of_users(model, every, sample, at_seconds, told)
+        users = vectors.of_users(model, every, sample, at_seconds, known)
         queries = with_trend(users, np.ones(len(users)))
     choice, exact = _indexed(model, every, terms, shop, settings, queries)
     return Recommender(

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from recsys.data.histories import Histories
+from recsys.data.people import People
 from recsys.models.item_features import ItemFeatures
 from recsys.models.precision import quick_products
 from recsys.models.two_tower import TwoTower
@@ -43,7 +44,7 @@ def of_users(
     items: Vectors,
     histories: Histories,
     at_seconds: float | Rows,
-    people: Rows | None = None,
+    people: People | None = None,
 ) -> Vectors:
     """Vectors `[U, D]` of all users: their last state; zeros for users without events.
 
@@ -55,13 +56,14 @@ def of_users(
         items: `[N, D]` of `of_items`.
         histories: events before the moment; their items are rows of `items`.
         at_seconds: the moment that the lists are for, epoch seconds; or `[U]`, each user's own.
-        people: `[U, C]` their attributes, coded by the model's columns; None: nothing is known.
+        people: their attributes, coded by the model's columns; None: nothing is known.
     """
     moments = np.broadcast_to(np.asarray(at_seconds, np.int64), len(histories.offsets) - 1)
     device = next(model.parameters()).device
     table = torch.from_numpy(items).to(device)
     longest = model.settings.users.max_length
     lengths = np.minimum(np.diff(histories.offsets), longest)
+    told = None if people is None else people.of(histories.user_ids)
     result = np.zeros((len(lengths), items.shape[1]), np.float32)
     padded = _padded(lengths, longest)
     for width in np.unique(padded[lengths > 0]):
@@ -70,7 +72,7 @@ def of_users(
         for start in range(0, len(members), size):
             users = members[start : start + size]
             full = np.resize(users, size)
-            known = None if people is None else torch.from_numpy(people[full]).to(device)
+            known = None if told is None else torch.from_numpy(told[full]).to(device)
             state = _last_states(
                 model, table, histories, full, lengths[full], moments[full], width, known
             )

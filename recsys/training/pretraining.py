@@ -20,7 +20,7 @@ from recsys.training import contrast, objectives
 from recsys.training.contrast import Batch, Outcome
 from recsys.training.material import Draw, Material
 from recsys.training.objectives import ObjectiveWeights
-from recsys.training.settings import TrainingSettings, autocast, chosen_device
+from recsys.training.settings import TrainingSettings, autocast, chosen_device, cuda_devices
 
 
 class TuningSettings(Section):
@@ -114,7 +114,7 @@ def fit(
             fix="at least 20 items with content that training knows",
         )  # fmt: skip
     device = chosen_device(training)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=cuda_devices(device)):
         torch.manual_seed(settings.seed)
         made = objectives.build(settings.objectives, material.items.widths, width)
         heads = nn.ModuleDict({name: objective for name, (_, objective) in made.items()})
@@ -152,7 +152,7 @@ def tune(
     """
     device, chosen = chosen_device(training), settings.tuning
     shorter = settings.model_copy(update={"steps": chosen.steps, "batch": chosen.batch})
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=cuda_devices(device)):
         torch.manual_seed(settings.seed)
         made = objectives.build(settings.objectives, material.items.widths, width)
         nn.ModuleList([tower, *(head for _, head in made.values())]).to(device)

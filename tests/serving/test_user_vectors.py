@@ -8,6 +8,7 @@ import torch
 
 from recsys.data import histories
 from recsys.data.histories import Histories
+from recsys.data.people import People
 from recsys.models import two_tower
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import ModelSettings
@@ -16,6 +17,7 @@ from recsys.serving import reasons, recommend, vectors
 from recsys.serving.moment import Shop
 from recsys.serving.recommend import ListSettings
 from recsys.user_columns import UserColumn
+from recsys.vocabulary import Vocabulary
 
 
 def test_weights_of_events_reach_a_tower_that_reads_them() -> None:
@@ -66,5 +68,6 @@ def test_what_is_known_of_users_moves_their_vectors_and_lists() -> None:
     plain = recommend.prepare(model, features, replace(shop, users=None), 1000, ListSettings())
     np.testing.assert_array_equal(plain.candidates(log).similarities[0], unknown)
     without = reasons.left_out(made, histories.select(log, ("a",)))
-    told = vectors.of_users(model, made.item_vectors, log, 1000, np.array([[1], [0], [-1], [0]]))
+    people = People(Vocabulary(names), np.array([[1], [0], [-1], [0]]))
+    told = vectors.of_users(model, made.item_vectors, log, 1000, people)
     np.testing.assert_allclose(without.users[0], told[0], atol=1e-6)
