@@ -8,16 +8,13 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pipelines import metrics
-from recsys import __version__, durable, tracking
+from recsys import durable, provenance, tracking
 from recsys.errors import Fault
 from recsys.progress import say
-
-VERSIONS = ("torch", "torchrec", "transformers", "timm", "polars", "faiss-cpu", "mlflow", "av")
 
 
 @dataclass
@@ -64,8 +61,7 @@ def recorded(root: Path, command: str, settings: dict[str, Any]) -> Iterator[Run
         "settings": tracking.without_secrets(settings),
         "begin": begin.isoformat(),
         "host": platform.node(),
-        "versions": {"recsys": __version__, "python": platform.python_version()}
-        | {name: _version(name) for name in VERSIONS},
+        "versions": provenance.versions(),
     }
     durable.replace_json(folder / "run.json", record)
     clock = time.monotonic()
@@ -99,13 +95,6 @@ def exit_code(error: BaseException) -> int:
             return 7
         case _:
             return 7 if durable.disk_errno(error) else 1
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def last_line(code: int, run: str) -> None:

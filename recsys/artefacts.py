@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recsys import durable
+from recsys import durable, provenance
 from recsys.errors import InputFault, ResourceFault
 
 FORMAT = 2  # since 2 the manifest seals itself
@@ -80,6 +80,7 @@ def publishing(
             "content": content_hash(files),
             "parents": dict(parents or {}),
             "files": files,
+            **provenance.made_with(),
             **staged.facts,
         }
         durable.write_json(staging / MANIFEST, {**manifest, SEAL: seal(manifest)})

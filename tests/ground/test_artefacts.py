@@ -2,6 +2,8 @@
 
 import json
 import os
+import platform
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,12 @@ def test_one_lock_one_run(tmp_path: Path) -> None:
         pass
     with durable.exclusive(tmp_path):
         pass
+
+
+def test_a_manifest_says_what_made_it(tmp_path: Path) -> None:
+    """P26: the same bytes are promised for the same versions and threads, so they stand there."""
+    publish(tmp_path, "v1", "hello")
+    manifest = artefacts.read(tmp_path / "v1", "model")
+    assert manifest["versions"]["python"] == platform.python_version()
+    assert manifest["versions"]["torch"] == metadata.version("torch")
+    assert {"threads", "machine"} <= manifest.keys()

@@ -1,6 +1,8 @@
 """Every kind of index answers as brute force does, and refuses what would answer wrongly."""
 
+import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -206,3 +208,21 @@ def test_exact_search_is_brute_force(count: int, k: int, seed: int) -> None:
     assert (scores[:, :found] == np.take_along_axis(want, rows[:, :found], 1)).all()
     ties = scores[:, 1:found] == scores[:, : found - 1]
     assert (np.diff(rows[:, :found], axis=1)[ties] > 0).all()
+
+
+@each_kind
+def test_many_readers_of_an_index_that_nothing_changes(kind: IndexSettings) -> None:
+    """P25: faiss may not be added to while it is read, so a built index has no way to be."""
+    built = index.build(vectors(500), np.arange(500), "x", kind)
+    blocks = [vectors(20, seed=seed) for seed in range(1, 17)]
+    one_by_one = [built.search(block, 10) for block in blocks]
+    with ThreadPoolExecutor(4) as pool:
+        at_once = list(pool.map(lambda block: built.search(block, 10), blocks))
+    for alone, beside in zip(one_by_one, at_once, strict=True):
+        assert (alone[0] == beside[0]).all()
+        assert (alone[1] == beside[1]).all()
+    assert {name for name in dir(built) if not name.startswith("_")} <= {
+        "search", *(field.name for field in dataclasses.fields(built))
+    }  # fmt: skip
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        built.rows = np.arange(3)  # type: ignore[misc]
