@@ -45,6 +45,7 @@ def write(
         def keep(bucket: int, frame: pl.DataFrame) -> None:
             aside = root / f"{durable.TEMPORARY}{bucket:04d}-{secrets.token_hex(4)}"
             _write(frame, aside)
+            durable.sync_file(aside)
             place = folder / part(bucket)
             place.parent.mkdir(parents=True, exist_ok=True)
             aside.replace(place)  # in one step: a bucket that was lost is written once more
