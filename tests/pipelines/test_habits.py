@@ -98,12 +98,20 @@ def test_the_shell_completes_commands_and_settings() -> None:
     assert found.stdout.split() == ["train.epochs="]
 
 
-@pytest.mark.parametrize(("given", "found"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "A"}, "A")])
-def test_waiting_threads_sleep_unless_told_otherwise(given: dict[str, str], found: str) -> None:
-    code = "import os, pipelines; print(os.environ['OMP_WAIT_POLICY'])"
-    kept = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True,
-        env={**kept, **given},
-    )  # fmt: skip
-    assert done.stdout.strip() == found
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("OMP_WAIT_POLICY", "PASSIVE"),
+        ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128"),
+        ("LRU_CACHE_CAPACITY", "128"),
+    ],
+)
+def test_libraries_wait_and_keep_as_we_say_unless_told_otherwise(name: str, ours: str) -> None:
+    code = f"import os, pipelines; print(os.environ[{name!r}])"
+    kept = {given: value for given, value in os.environ.items() if given != name}
+    for environment, found in ((kept, ours), ({**kept, name: "7"}, "7")):
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True,
+            env=environment,
+        )  # fmt: skip
+        assert done.stdout.strip() == found
