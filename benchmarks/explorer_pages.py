@@ -37,7 +37,7 @@ def shelf(settings: Settings) -> Shelf:
     """The shop with random lists of K items for every user."""
     found, random = inputs.load(settings), np.random.default_rng(0)
     now = found.newest_seconds() + 1
-    people = found.people(found.log)
+    people = found.people(found.events)
     rows = random.integers(0, len(found.vocabulary), len(people) * K)
     lists = pl.DataFrame(
         {
@@ -53,7 +53,7 @@ def shelf(settings: Settings) -> Shelf:
     facts = {"date": "2026-09-20", "counts": {"users": len(people)}, "gates": []}
     return Shelf(
         settings, "2026-09-20-random", facts, found, now, Grouped(lists, "user_id"),
-        Grouped(near, "item_id"), Grouped(found.before(now), "user_id"),
+        Grouped(near, "item_id"), Grouped(found.log_before(now), "user_id"),
     )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def ready(held: Shelf) -> Live:
     settings, found = held.settings, held.found
     features = encode.item_features(settings, found, found.vocabulary.ids, {"columns": {}})
     towers = two_tower.build(settings.model, features, settings.event_names, 0).eval()
-    shop = found.shop(found.log, held.at_seconds, today=True)
+    shop = found.shop(found.events, held.at_seconds, today=True)
     made = recommend.prepare(towers, features, shop, held.at_seconds, settings.lists)
     weights = reranking.as_trained(made.terms, settings.lists.rerank)
     model = SimpleNamespace(towers=towers, content="untrained")

@@ -63,7 +63,7 @@ class Week:
 
 
 def gathered(settings: Settings, found: Inputs, model: Model, split: Split, part: int) -> Week:
-    asked = lessons.question(settings, found, split, part)
+    asked = lessons.question(split, part)
     past = split.window(part).history
     recommender = answers.recommender(settings, found, model, past, asked.at_seconds)
     candidates = recommender.candidates(asked.known, K, asked.moments)
@@ -114,7 +114,7 @@ def told(name: str, lists: np.ndarray, other: np.ndarray, relevant: RowSets) -> 
 def main(config: Path, words: list[str]) -> None:
     settings = load(Settings, config, words)
     found, model = inputs.load(settings), train.load(settings)
-    split = splits.split(found.log, splits.SplitSettings.model_validate(model.course["split"]))
+    split = splits.split(found.events, splits.SplitSettings.model_validate(model.course["split"]))
     week = gathered(settings, found, model, split, splits.VALIDATION)
     later = gathered(settings, found, model, split, splits.TEST)
     half = np.random.default_rng(0).integers(0, 2, len(week.candidates.rows))

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recsys.data.histories import Histories
 from recsys.evaluation.lists import row_sets
 from recsys.evaluation.metrics import match, ndcg_at_k, recall_at_k
 from recsys.evaluation.significance import paired_difference
@@ -24,6 +25,16 @@ K = 10
 CUTS = (("2000-08-01", 30), ("2000-10-01", 30), ("2000-12-03", 28))
 STRENGTHS = (10.0, 30.0, 100.0, 300.0, 1000.0)
 COLUMNS = ("gender", "age", "occupation", "zip")
+
+
+def histories_of(ids: np.ndarray, items: np.ndarray) -> Histories:
+    """Who had what, when and how much left out."""
+    order = np.argsort(ids, kind="stable")
+    users, sizes = np.unique(ids, return_counts=True)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    nothing = np.zeros(len(ids), np.int64)
+    weights = np.ones(len(ids), np.float32)
+    return Histories(tuple(users.tolist()), offsets, items[order], nothing, nothing, weights)
 
 
 def main() -> None:
@@ -51,10 +62,10 @@ def main() -> None:
             items[past], 0.5 ** ((cut - seconds[past]) / 86_400 / 30), len(catalogue)
         )
         base = np.log(decayed + 0.5)
-        gains = {}
+        had, gains = histories_of(ids[past], items[past]), {}
         for strength in (None, *STRENGTHS):
             chosen = NewcomerSettings(strength=strength or 1, columns=COLUMNS)
-            known = newcomers.fit(users, pl.Series(ids[past]), items[past], len(catalogue), chosen)
+            known = newcomers.fit(users, had, len(catalogue), chosen)
             assert known is not None
             combinations, member = known.groups(who.tolist())
             lifts = [base + known.lift(one) if strength else base for one in combinations]

@@ -103,7 +103,7 @@ def recalls(
     """Recall of each user by window, of all items and of those that training does not know."""
     made, split = {}, found.split(settings)
     for window, part in (("validation", VALIDATION), ("test", TEST)):
-        asked = lessons.question(settings, found, split, part)
+        asked = lessons.question(split, part)
         shop = found.shop(split.window(part).history, asked.at_seconds, today=False)
         features = lesson.data.features
         maker = recommend.prepare(towers, features, shop, asked.at_seconds, settings.lists)

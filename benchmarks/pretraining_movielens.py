@@ -17,7 +17,6 @@ import torch
 
 from pipelines import annotate, encode, inputs, sources
 from pipelines.settings import Settings
-from recsys.data.splits import TRAIN
 from recsys.evaluation import probes
 from recsys.models import two_tower
 from recsys.models.item_features import ItemFeatures
@@ -63,7 +62,7 @@ def pretrained(
 ) -> TwoTower:
     """A model whose item tower has seen neither content nor events of held-out movies."""
     split = found.split(settings)
-    log = found.histories(settings, split.frame.filter(split.frame["part"] == TRAIN))
+    log = split.training
     rows = np.flatnonzero(~held)
     place = np.full(len(held), -1)
     place[rows] = np.arange(len(rows))

@@ -13,13 +13,13 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from pipelines import answers, inputs, lessons, trained
 from pipelines.inputs import Inputs
 from pipelines.lessons import Question
 from pipelines.settings import Settings
 from pipelines.trained import Model
+from recsys.data import histories
 from recsys.data.histories import Histories
 from recsys.data.splits import DAY_SECONDS, TRAIN, VALIDATION, Split
 from recsys.evaluation import baselines
@@ -53,16 +53,13 @@ def moment(
     settings: Settings, found: Inputs, model: Model, whole: Split, start: int, days: float
 ) -> Moment:
     """The window of `days` from `start`; all before it is known."""
-    seconds = pl.col("timestamp").dt.epoch("us") // 1_000_000
-    stop = start + round(days * DAY_SECONDS)
-    part = pl.when(seconds < start).then(TRAIN).otherwise(VALIDATION).cast(pl.Int8)
-    frame = whole.frame.filter(seconds < stop).with_columns(part=part)
-    split = dataclasses.replace(whole, frame=frame, validation_seconds=start)
-    asked = lessons.question(settings, found, split, VALIDATION)
+    events = histories.active(histories.before(whole.events, start + round(days * DAY_SECONDS)))
+    parts = np.where(events.times < start, TRAIN, VALIDATION).astype(np.int8)
+    split = dataclasses.replace(whole, events=events, parts=parts, validation_seconds=start)
+    asked = lessons.question(split, VALIDATION)
     past = split.window(VALIDATION).history
     recommender = answers.recommender(settings, found, model, past, start)
-    everybody = found.histories(settings, past)
-    return Moment(asked, everybody, recommender, recommender.candidates(asked.known))
+    return Moment(asked, past, recommender, recommender.candidates(asked.known))
 
 
 def fitted(here: Moment, rule: RerankSettings) -> Reranker:

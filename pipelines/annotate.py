@@ -165,7 +165,7 @@ def _clustered(space: Space) -> tuple[pl.DataFrame, pl.DataFrame]:
     owners, _ = index.clustered(space.items.vectors[rows], count, chosen.seed)
     texts = found.items["text"][rows].fill_null("").to_list()
     names = clusters.names(texts, owners, count)
-    log = found.histories(space.settings, found.log)
+    log = found.events
     place = np.full(len(found.vocabulary), -1)
     place[rows] = np.arange(len(rows))
     taken = place[log.items] >= 0

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from pipelines import stand_ins
 from pipelines.inputs import Inputs
@@ -25,7 +24,7 @@ System = Callable[[Mask | None], Rows]  # lists `[U, K]` of all items, or of a s
 
 
 def recommender(
-    settings: Settings, found: Inputs, model: Model, past: pl.DataFrame, at_seconds: int,
+    settings: Settings, found: Inputs, model: Model, past: Histories, at_seconds: int,
     features: ItemFeatures | None = None,
 ) -> Recommender:  # fmt: skip
     """What makes the lists of a moment in the log.

@@ -127,7 +127,7 @@ def _make(settings: Settings, found: Inputs, model: Model, basis: Basis) -> None
             "log": basis.log,
             "line": _line(settings, model),
             "date": basis.folder.name[:10],
-            "events": past.height,
+            "events": len(past.items),
             "at_seconds": basis.at_seconds,
         }
 

@@ -11,7 +11,6 @@ from pipelines.arranged import Places
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
 from recsys.data import histories as histories_module
-from recsys.data.splits import TRAIN
 from recsys.models.item_features import ItemFeatures
 from recsys.serving import co_consumption
 from recsys.training.material import Material
@@ -37,7 +36,7 @@ class CatalogueLesson:
 def prepare(settings: Settings, found: Inputs) -> CatalogueLesson:
     """The lesson, from vectors that are in the stores."""
     split = found.split(settings)
-    learned = found.histories(settings, split.frame.filter(split.frame["part"] == TRAIN))
+    learned = split.training
     known = histories_module.counts(learned, len(found.vocabulary)) > 0
     attributes = encode.fit_attributes(settings, found, known)
     features = encode.item_features(settings, found, (), attributes)

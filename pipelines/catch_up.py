@@ -34,7 +34,7 @@ def caught_up(settings: Settings, found: Inputs, model: Model, until_seconds: in
     since = model.course["validation_seconds"]
     if since is None or not settings.train.catch_up_epochs:
         return model
-    known = found.histories(settings, found.before(until_seconds))
+    known = found.before(until_seconds)
     counts = histories.counts(known, len(found.vocabulary))
     trained = set(model.trained)
     listed = [found.vocabulary.ids[row] for row in np.flatnonzero(counts)]

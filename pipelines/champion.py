@@ -62,7 +62,7 @@ def judged(
     """
     if reason := _no_comparison(settings, found, split, challenger, champion):
         return Verdict(True, f"the new model goes live uncompared: {reason}")
-    asked = lessons.question(settings, found, split, TEST)
+    asked = lessons.question(split, TEST)
     k = settings.evaluation.ks[0]
     try:
         theirs = _recall(settings, found, split, asked, champion, k)
@@ -99,7 +99,7 @@ def _no_comparison(
         return "champion.rule=always"
     if challenger.content == champion.content:
         return "it is the live model once more"
-    if not (split.frame["part"] == TEST).any():
+    if not (split.parts == TEST).any():
         return "the test window is empty"
     if split.test_seconds is not None and before is not None:
         if before <= split.test_seconds:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from pipelines import ablation as ablations
 from pipelines import (
@@ -118,16 +117,15 @@ def measure(
     settings: Settings, found: Inputs, model: Model, ablation: Ablation, extras: Extras
 ) -> Measured:
     """Lists of every system for the test window, judged and compared; published as an artefact."""
-    split = splits.split(found.log, splits.SplitSettings.model_validate(model.course["split"]))
+    split = splits.split(found.events, splits.SplitSettings.model_validate(model.course["split"]))
     if extras.stale:
         staleness.spans(settings, split)  # refused now, not after all else has been measured
-    asked = lessons.question(settings, found, split, splits.TEST)
+    asked = lessons.question(split, splits.TEST)
     past = split.window(splits.TEST).history
     features = stand_ins.item_features(settings, found, model.trained, model.attributes)
     recommender = answers.recommender(settings, found, model, past, asked.at_seconds, features)
     made = systems.of_window(settings, found, split, model, features, ablation, asked, recommender)
-    trained = found.histories(settings, split.frame.filter(pl.col("part") == splits.TRAIN))
-    counts = histories.counts(trained, len(found.vocabulary))
+    counts = histories.counts(split.training, len(found.vocabulary))
     real = encode.item_features(settings, found, model.trained, model.attributes)
     parts = _parts(settings, asked, counts, real if settings.pretrain.stand_ins else features)
     on_shelves = SHELVES if extras.shelves or ablation != Ablation() else ()

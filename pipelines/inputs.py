@@ -1,6 +1,7 @@
 """What the stages after ingest share: the catalogue, the cleaned log, the split, item features."""
 
 import datetime
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pipelines.settings import Settings
 from recsys import artefacts
 from recsys.data import buckets, catalogue, histories, splits
 from recsys.data.histories import Histories
-from recsys.data.splits import Split
+from recsys.data.splits import DAY_SECONDS, Split
 from recsys.errors import InputFault, UsageFault
 from recsys.progress import say
 from recsys.serving import categories, newcomers
@@ -34,7 +35,7 @@ class Inputs:
         items: the catalogue, sorted by item_id; a row's position is the item's row.
         users: the user table, or None.
         vocabulary: item ids in row order.
-        log: cleaned interactions, sorted by (user_id, timestamp, sequence).
+        events: of the whole log, compact: what training and the night read.
         catalogue, interactions: their folders.
         whole: which of user_id and item_id are whole numbers outside.
     """
@@ -42,14 +43,26 @@ class Inputs:
     items: pl.DataFrame
     users: pl.DataFrame | None
     vocabulary: Vocabulary
-    log: pl.DataFrame
+    events: Histories
     catalogue: Path
     interactions: Path
     whole: frozenset[str]
 
+    @functools.cached_property
+    def log(self) -> pl.DataFrame:
+        """The log as a table, sorted by (user_id, timestamp, sequence); for looking into it.
+
+        It takes several times the memory of `events`, so it is read when somebody asks.
+        """
+        return buckets.read_all(self.interactions)
+
+    def log_before(self, at_seconds: int) -> pl.DataFrame:
+        """The table before a moment."""
+        return self.log.filter(pl.col("timestamp").dt.epoch("us") < at_seconds * 1_000_000)
+
     def split(self, settings: Settings) -> Split:
         """The log's train, validation and test parts."""
-        return splits.split(self.log, settings.split)
+        return splits.split(self.events, settings.split)
 
     def histories(self, settings: Settings, frame: pl.DataFrame) -> Histories:
         """Histories of the users of `frame`."""
@@ -75,10 +88,9 @@ class Inputs:
         Raises:
             InputFault: there is none.
         """
-        newest = self.log["timestamp"].dt.epoch("s").max()
-        if not isinstance(newest, int):
+        if not len(self.events.items):
             raise InputFault("the log holds no events", where="interactions", fix="ingest a log")
-        return newest
+        return int(self.events.times.max())
 
     def next_day(self) -> datetime.date:
         """The day after the newest one that has events worth the name.
@@ -89,14 +101,13 @@ class Inputs:
         Raises:
             InputFault: there is no event.
         """
-        self.newest_seconds()
-        dates = self.log["timestamp"].dt.date()
-        counts = dates.value_counts(sort=False).sort("timestamp").tail(USUAL_DAYS)
-        most = counts["count"].median()
-        usual = most if isinstance(most, float) else 0.0
-        whole = counts.filter(pl.col("count") >= LEAST_OF_A_DAY * usual)["timestamp"].to_list()
-        last: datetime.date = whole[-1]
-        newest: datetime.date = counts["timestamp"].to_list()[-1]
+        end = self.newest_seconds() // DAY_SECONDS
+        back = end - self.events.times // DAY_SECONDS
+        counts = np.bincount(back)  # of the days, the newest first
+        days = np.flatnonzero(counts)[:USUAL_DAYS]
+        worthy = days[counts[days] >= LEAST_OF_A_DAY * np.median(counts[days])]
+        newest = datetime.date(1970, 1, 1) + datetime.timedelta(days=end)
+        last = newest - datetime.timedelta(days=int(worthy[0]))
         if last != newest:
             say(
                 f"warning: after {last} there are only a few events, the last on {newest}: a "
@@ -104,14 +115,15 @@ class Inputs:
             )
         return last + datetime.timedelta(days=1)
 
-    def before(self, at_seconds: int) -> pl.DataFrame:
-        """The log before a moment."""
-        return self.log.filter(pl.col("timestamp").dt.epoch("us") < at_seconds * 1_000_000)
+    def before(self, at_seconds: int) -> Histories:
+        """The events before a moment, of the users who have any."""
+        return histories.active(histories.before(self.events, at_seconds))
 
-    def people(self, past: pl.DataFrame) -> pl.Series:
+    def people(self, past: Histories) -> pl.Series:
         """Everyone who gets a list: all users of the table, and all with an event; sorted."""
         known = [] if self.users is None else [self.users["user_id"]]
-        return pl.concat([*known, past["user_id"]]).unique().sort()
+        acted = pl.Series("user_id", past.user_ids, dtype=pl.String)
+        return pl.concat([*known, acted]).unique().sort()
 
     def created_seconds(self) -> Floats:
         """`[N]` when items appeared, NaN where unknown."""
@@ -119,7 +131,7 @@ class Inputs:
 
     def shop(
         self,
-        log: pl.DataFrame,
+        past: Histories,
         at_seconds: float,
         *,
         today: bool,
@@ -129,7 +141,7 @@ class Inputs:
         """What lists of a moment know besides the model.
 
         Args:
-            log: all events before the moment.
+            past: all events before the moment.
             at_seconds: the moment, epoch seconds.
             today: whether the catalogue's availability is that of the moment; a past moment only
                 knows which items were there.
@@ -142,18 +154,13 @@ class Inputs:
             eligible &= self.items["available"].to_numpy()
         rows = self.vocabulary.rows(blocked)
         eligible[rows[rows >= 0]] = False
-        known = log.select(
-            pl.col("timestamp").dt.epoch("s"),
-            row=pl.Series(self.vocabulary.rows(log["item_id"]), dtype=pl.Int64),
-        )
         arrivals = None
         if self.users is not None and segments is not None:
-            rows = known["row"].to_numpy()
-            arrivals = newcomers.fit(self.users, log["user_id"], rows, len(eligible), segments)
+            arrivals = newcomers.fit(self.users, past, len(eligible), segments)
         return Shop(
             eligible,
-            known["row"].to_numpy(),
-            known["timestamp"].to_numpy(),
+            past.items,
+            past.times,
             created,
             self.vocabulary.checksum,
             self.items["price"].to_numpy(),
@@ -172,11 +179,16 @@ def load(settings: Settings) -> Inputs:
     shop, _ = artefacts.current(settings.root / "catalogue", "catalogue")
     log, facts = artefacts.current(settings.root / "interactions", buckets.KIND)
     found = catalogue.load(shop)
+    vocabulary = Vocabulary(found.items["item_id"])
+    events = histories.together(
+        histories.build(rows, vocabulary, settings.event_names)
+        for rows in buckets.read_each(log, histories.COLUMNS)
+    )
     return Inputs(
         found.items,
         found.users,
-        Vocabulary(found.items["item_id"]),
-        buckets.read_all(log),
+        vocabulary,
+        events,
         shop,
         log,
         frozenset(facts["integer_ids"]) & (frozenset() if found.item_id_type == "str" else BOTH)

@@ -15,7 +15,7 @@ from pipelines.settings import Settings
 from recsys.data import histories as histories_module
 from recsys.data import people, trends
 from recsys.data.histories import Histories
-from recsys.data.splits import TRAIN, VALIDATION, Split
+from recsys.data.splits import VALIDATION, Split
 from recsys.data.trends import Trends
 from recsys.evaluation.lists import RowSets, row_sets
 from recsys.evaluation.metrics import match, recall_at_k
@@ -100,13 +100,11 @@ class Question:
         return RowSets(offsets, np.concatenate([known.rows, new.rows]))
 
 
-def question(settings: Settings, found: Inputs, split: Split, part: int) -> Question:
+def question(split: Split, part: int) -> Question:
     """The users of the validation or test window, those with and those without a history."""
     window = split.window(part)
-    wanted = found.histories(settings, window.relevant)
-    past = found.histories(
-        settings, window.history.filter(pl.col("user_id").is_in(wanted.user_ids))
-    )
+    wanted = window.relevant
+    past = histories_module.active(histories_module.select(window.history, wanted.user_ids))
     known = set(past.user_ids)
     with_history = histories_module.select(wanted, past.user_ids)
     without = histories_module.select(wanted, [u for u in wanted.user_ids if u not in known])
@@ -143,12 +141,12 @@ class Lesson:
 
 def prepare(settings: Settings, found: Inputs, split: Split) -> Lesson:
     """The training part with its items' features, and the validation window."""
-    learned = found.histories(settings, split.frame.filter(pl.col("part") == TRAIN))
+    learned = split.training
     counts = histories_module.counts(learned, len(found.vocabulary))
     names = [found.vocabulary.ids[row] for row in np.flatnonzero(counts)]
     attributes = encode.fit_attributes(settings, found, counts > 0)
     features = stand_ins.item_features(settings, found, names, attributes)
-    asked = question(settings, found, split, VALIDATION)
+    asked = question(split, VALIDATION)
     shop = found.shop(split.window(VALIDATION).history, asked.at_seconds, today=False)
     known = trends_of(settings, learned, found.created_seconds())
     columns = _user_columns(settings, found, learned)

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from pipelines import inputs, lessons, stand_ins, train
 from pipelines.doctor import Finding, as_text
@@ -39,8 +38,8 @@ def run(settings: Settings) -> dict[str, Any]:
         InputFault: there is no model yet.
     """
     found, model = inputs.load(settings), train.load(settings)
-    split = splits.split(found.log, splits.SplitSettings.model_validate(model.course["split"]))
-    learned = found.histories(settings, split.frame.filter(pl.col("part") == splits.TRAIN))
+    split = splits.split(found.events, splits.SplitSettings.model_validate(model.course["split"]))
+    learned = split.training
     size = len(found.vocabulary)
     batches = Batches(
         learned, size, settings.model.users.max_length, settings.train.batches, settings.train.seed
@@ -118,7 +117,7 @@ def _judged(check: str, good: bool, found: str, fix: str) -> Finding:
 def _of_model(
     settings: Settings, found: Inputs, model: Model, split: splits.Split, counts: histories.Floats
 ) -> tuple[ListHealth, VectorHealth, VectorHealth]:
-    asked = lessons.question(settings, found, split, splits.TEST)
+    asked = lessons.question(split, splits.TEST)
     shop = found.shop(split.window(splits.TEST).history, asked.at_seconds, today=False)
     features = stand_ins.item_features(settings, found, model.trained, model.attributes)
     recommender = recommend.prepare(

@@ -25,6 +25,7 @@ from pipelines.runs import Run
 from pipelines.settings import Settings
 from pipelines.trained import Model
 from recsys import artefacts, durable
+from recsys.data import histories
 from recsys.data.histories import Histories
 from recsys.errors import UsageFault
 from recsys.models.item_features import ItemFeatures
@@ -57,7 +58,7 @@ class Night:
     plan: Plan
     model: Model
     recommender: Recommender
-    past: pl.DataFrame
+    past: Histories
     people: pl.Series
     features: ItemFeatures
 
@@ -109,7 +110,7 @@ def _moment(settings: Settings, found: Inputs, date: str) -> tuple[datetime.date
     day, at_seconds = inputs.moment(date or str(found.next_day()), found.newest_seconds())
     if date and not settings.nightly.allow_future:
         inputs.refuse_future(day, datetime.datetime.now(datetime.UTC))
-    if found.before(at_seconds).is_empty():
+    if at_seconds <= found.events.times.min():
         raise UsageFault(
             "the day lies before the log", value=date, where="--date", fix="name a later day"
         )
@@ -153,7 +154,7 @@ def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
         features = stand_ins.item_features(settings, found, model.trained, model.attributes)
         recommender = recommend.prepare(
             model.towers, features, shop, at_seconds, settings.lists, model.reranker, terms,
-            _sample(settings, found, past),
+            _sample(settings, past),
         )  # fmt: skip
         run.facts["index"] = index_facts(recommender)
     return Night(plan, model, recommender, past, found.people(past), features)
@@ -192,10 +193,8 @@ def index_facts(recommender: Recommender) -> dict[str, Any]:
     return facts | {"items": len(recommender.index), "recall": round(recommender.index_recall, 5)}
 
 
-def _sample(settings: Settings, found: Inputs, past: pl.DataFrame) -> Histories | None:
+def _sample(settings: Settings, past: Histories) -> Histories | None:
     """Users that an index is tuned on, spread over all; None where search is exact anyway."""
     if settings.lists.index.kind == "exact":
         return None
-    users = past["user_id"].unique().sort()
-    chosen = users.gather_every(max(1, len(users) // SAMPLE))
-    return found.histories(settings, past.filter(pl.col("user_id").is_in(chosen.implode())))
+    return histories.select(past, past.user_ids[:: max(1, len(past) // SAMPLE)])

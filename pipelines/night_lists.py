@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import torch
 
@@ -20,11 +21,13 @@ from pipelines.settings import Settings
 from recsys import __version__, artefacts
 from recsys.data import buckets, partition
 from recsys.data import histories as histories_module
+from recsys.data.histories import Histories
 from recsys.engine import map_buckets
 from recsys.errors import InputFault
 from recsys.serving import fallback, release, similar
 from recsys.settings import fingerprint
 
+Rows = npt.NDArray[np.int64]
 FEW_USERS = 1000
 LIBRARIES = ("torch", "faiss-cpu", "numpy")  # they decide how a sum is rounded
 
@@ -93,17 +96,16 @@ def made(settings: Settings, night: Night, before: Earlier | None) -> Lists:
         before: whose lists may be kept; None makes all.
     """
     ids = night.found.vocabulary.ids
-    frames = partition.split(night.past, settings.data.buckets)
+    past, count = night.past, settings.data.buckets
     if before is None:
-        fresh = _of_known(settings, night, frames)
+        fresh = _of_known(settings, night, _dealt(past, np.arange(len(past)), count))
         near = similar.frame(night.recommender, ids, settings.nightly.similar)
         kept = fresh.clear()
     else:
-        changed = _changed(night, frames, before.log)
-        some = [frame.filter(pl.col("user_id").is_in(changed.implode())) for frame in frames]
-        fresh = _of_known(settings, night, _together(some))
-        same = night.past["user_id"].unique()
-        same = same.filter(~same.is_in(changed.implode()))
+        changed = _changed(night, count, before.log)
+        anew = np.array([user in changed for user in past.user_ids], np.bool_)
+        fresh = _of_known(settings, night, _dealt(past, np.flatnonzero(anew), count))
+        same = pl.Series(past.user_ids, dtype=pl.String).filter(~anew)
         lists = release.read_lists(before.release).select(fresh.columns)
         kept = lists.filter(
             pl.col("user_id").is_in(same.implode()) & (pl.col("source") == release.MODEL)
@@ -114,55 +116,53 @@ def made(settings: Settings, night: Night, before: Earlier | None) -> Lists:
     return Lists(lists.rechunk(), near, *users)
 
 
-def _together(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Few users as one task: the towers read blocks that are filled up, however few ask."""
-    few = sum(frame["user_id"].n_unique() for frame in frames) <= FEW_USERS
-    return [pl.concat(frames)] if few else frames
+def _dealt(past: Histories, users: Rows, count: int) -> list[Rows]:
+    """The users of each bucket; few as one task: blocks of the towers are filled up anyway."""
+    if len(users) <= FEW_USERS:
+        return [users]
+    dealt = partition.bucket_of((past.user_ids[user] for user in users), count)
+    return [users[dealt == bucket] for bucket in range(count)]
 
 
-def _of_known(settings: Settings, night: Night, frames: list[pl.DataFrame]) -> pl.DataFrame:
+def _of_known(settings: Settings, night: Night, dealt: list[Rows]) -> pl.DataFrame:
     """Lists of users with events, bucket by bucket."""
     # the whole log stays here: a task may run on another machine
     recommender, vocabulary, k = night.recommender, night.found.vocabulary, settings.nightly.k
-    events = settings.event_names
 
-    def of_bucket(frame: pl.DataFrame) -> pl.DataFrame:
-        histories = histories_module.build(frame, vocabulary, events)
+    def of_bucket(histories: Histories) -> pl.DataFrame:
         ranked = recommender.lists(histories, k)
         known = np.diff(histories.offsets) > 0
         rows = np.where(known[:, None], ranked.rows, -1)
         ranked = replace(ranked, rows=rows)
         return release.list_frame(histories.user_ids, ranked, recommender.names, vocabulary.ids)
 
-    return pl.concat(map_buckets(of_bucket, frames, settings.engine))
+    parts = [histories_module.of(night.past, users) for users in dealt]
+    return pl.concat(map_buckets(of_bucket, parts, settings.engine))
 
 
 def _of_newcomers(settings: Settings, night: Night) -> pl.DataFrame:
     """Popular lists of users without events: always made anew, for they follow everybody's."""
     names, ids = night.recommender.names, night.found.vocabulary.ids
-    known = night.past["user_id"].unique()
+    known = pl.Series(night.past.user_ids, dtype=pl.String)
     cold = night.people.filter(~night.people.is_in(known.implode())).to_list()
     ranked = fallback.lists(night.recommender, cold, settings.nightly.k)
     return release.popular_frame(cold, ranked, names, ids)
 
 
-def _changed(night: Night, frames: list[pl.DataFrame], log: Path) -> pl.Series:
+def _changed(night: Night, count: int, log: Path) -> set[str]:
     """Users whose events before the night's moment are not those that the older log has."""
-    count = artefacts.read(log, buckets.KIND, check=False)["buckets"]
-    if count != len(frames):
-        return night.past["user_id"].unique()
-    files = [
-        artefacts.read(folder, buckets.KIND, check=False)["files"]
-        for folder in (log, night.found.interactions)
-    ]
-    moment = night.plan.at_seconds * 1_000_000
-    users = [pl.Series(dtype=pl.String)]
-    for bucket, frame in enumerate(frames):
-        if len({file[buckets.part(bucket)]["sha256"] for file in files}) > 1:
-            old = buckets.read_bucket(log, bucket)
-            old = old.filter(pl.col("timestamp").dt.epoch("us") < moment)
-            users.append(_differing(old, frame))
-    return pl.concat(users).unique()
+    folders = log, night.found.interactions
+    manifests = [artefacts.read(folder, buckets.KIND, check=False) for folder in folders]
+    if any(manifest["buckets"] != count for manifest in manifests):
+        return set(night.past.user_ids)
+    earlier = pl.col("timestamp").dt.epoch("us") < night.plan.at_seconds * 1_000_000
+    users = set[str]()
+    for bucket in range(count):
+        part = buckets.part(bucket)
+        if len({manifest["files"][part]["sha256"] for manifest in manifests}) > 1:
+            both = (buckets.read_bucket(folder, bucket).filter(earlier) for folder in folders)
+            users.update(_differing(*both))
+    return users
 
 
 def _differing(one: pl.DataFrame, other: pl.DataFrame) -> pl.Series:

@@ -4,7 +4,7 @@ Each number is taken where it arises: the accounts of ingest, the log, the featu
 course, its evaluation, the item vectors, and the staged files as they lie on disk.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import polars as pl
 from pipelines import input_gates
 from pipelines.night import Night
 from pipelines.settings import Settings
+from recsys.data import histories
 from recsys.evaluation import health
-from recsys.serving import list_measures, release
+from recsys.serving import list_measures, recommend, release
 from recsys.serving.baseline import Baseline
 
 CANARIES = 100
+USERS = 100_000  # whose events are looked at together
 SETTLED_ITEMS = 3
 SEGMENT_USERS = 1_000
 SLOW_SECONDS = 60.0
@@ -132,11 +134,9 @@ def _of_lists(
 ) -> dict[str, float]:
     ids = night.found.vocabulary.ids
     eligible = pl.Series([ids[row] for row in night.recommender.index.rows], dtype=pl.String)
-    pairs = night.past.select("user_id", "item_id").unique()
-    seen = None if settings.lists.candidates.repeats else pairs
     fewest, lists = settings.gates.fewest, release.read_lists(folder)
-    sizes = pairs.group_by("user_id").len()
-    settled = sizes.filter(pl.col("len") >= SETTLED_ITEMS)["user_id"]
+    seen = None if settings.lists.candidates.repeats else _seen(night)
+    settled = pl.concat([pl.Series(dtype=pl.String), *map(_settled, _seen(night))])
     measures = list_measures.broken_rules(folder, night.people, eligible, seen, settings.nightly.k)
     measures |= list_measures.health(lists, settled, len(eligible), fewest)
     measures |= _canaries(settings, night, lists)
@@ -148,15 +148,27 @@ def _of_lists(
     return measures
 
 
+def _seen(night: Night) -> Iterator[pl.DataFrame]:
+    """The distinct user_id and item_id of the night's events, for so many users at a time."""
+    users = pl.Series(night.past.user_ids, dtype=pl.String)
+    items = pl.Series(night.found.vocabulary.ids, dtype=pl.String)
+    for start in range(0, len(users), USERS):
+        had = recommend.seen_items(histories.block(night.past, start, start + USERS))
+        yield pl.DataFrame({"user_id": users[had.users() + start], "item_id": items[had.rows]})
+
+
+def _settled(seen: pl.DataFrame) -> pl.Series:
+    return seen.group_by("user_id").len().filter(pl.col("len") >= SETTLED_ITEMS)["user_id"]
+
+
 def _canaries(settings: Settings, night: Night, lists: pl.DataFrame) -> dict[str, float]:
     """Lists of a few users made again by themselves, beside what lies on disk: mean Jaccard."""
     users = lists.filter(pl.col("source") == release.MODEL)["user_id"].unique().sort()
     if users.is_empty():
         return {}
     chosen = users.gather_every(max(1, len(users) // CANARIES)).head(CANARIES)
-    past = night.past.filter(pl.col("user_id").is_in(chosen.implode()))
-    histories = night.found.histories(settings, past)
-    ranked = night.recommender.lists(histories, settings.nightly.k)
+    past = histories.select(night.past, chosen.to_list())
+    ranked = night.recommender.lists(past, settings.nightly.k)
     names, ids = night.recommender.names, night.found.vocabulary.ids
-    again = release.list_frame(histories.user_ids, ranked, names, ids)
+    again = release.list_frame(past.user_ids, ranked, names, ids)
     return {"canary_overlap": list_measures.overlap(again, lists, chosen)}

@@ -66,7 +66,7 @@ def run(
             raise
         _prune(root, settings.nightly.keep)
         basis.prune(settings)
-    run.tell_speeds(night.past["user_id"].n_unique())
+    run.tell_speeds(len(night.past))
     return result
 
 

@@ -9,6 +9,7 @@ from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts
+from recsys.data import histories
 from recsys.serving import release
 
 HISTORY = 20
@@ -70,8 +71,8 @@ def _with_reasons(
     if rows[0]["source"] != release.MODEL:
         return rows
     made = night.again(settings, Run("show-user"), found, manifest["date"])
-    past = made.past.filter(pl.col("user_id") == user)
-    if past.is_empty():
+    past = histories.active(histories.select(made.past, [user]))
+    if not len(past):
         return rows
-    told = why.of_list(made, found.histories(settings, past), [row["item_id"] for row in rows])
+    told = why.of_list(made, past, [row["item_id"] for row in rows])
     return [row | {"why": reason} for row, reason in zip(rows, told, strict=True)]

@@ -114,7 +114,7 @@ def open_space(
     item_space.require_some(rows, f"none has what the view {view} reads")
     metric = None
     if measure == "co-consumption":
-        taken = co_consumption.pairs(found.histories(settings, found.log))
+        taken = co_consumption.pairs(found.events)
         metric = co_consumption.fit(every, *taken)
     checksum = found.vocabulary.checksum
     items = item_space.build(every, rows, checksum, settings.lists.index, measure, metric)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from pipelines import answers, catch_up
 from pipelines.inputs import Inputs
@@ -62,8 +61,7 @@ def measure(
         made: `[U, K]` lists of all its users, made at its beginning.
     """
     every = spans(settings, split)
-    log = found.histories(settings, split.window(TEST).relevant)
-    done = histories.select(log, asked.everyone().user_ids)
+    done = histories.select(split.window(TEST).relevant, asked.everyone().user_ids)
     repeats = settings.lists.candidates.repeats
     relevant = staleness.relevant_by_span(done, every, repeats=repeats)
     fresh = [made]
@@ -115,15 +113,13 @@ def _fresh(
     """`[U, k]` lists made at a span's start for users who did something in it; -1 for others."""
     done, relevant, span = asked
     start = span.start_seconds
-    past = split.frame.filter(pl.col("timestamp").dt.epoch("us") < start * 1_000_000)
+    past = histories.active(histories.before(split.events, start))
     updated = catch_up.caught_up(settings, found, model, start)
     recommender = answers.recommender(settings, found, updated, past, start)
     active = np.flatnonzero(relevant.sizes())
     names = [done.user_ids[user] for user in active]
-    known = found.histories(settings, past.filter(pl.col("user_id").is_in(names)))
-    told = histories.select(known, names)
-    there = np.diff(told.offsets) > 0
-    chosen = histories.select(told, [name for name, has in zip(names, there, strict=True) if has])
+    told = histories.select(past, names)
+    there, chosen = np.diff(told.offsets) > 0, histories.active(told)
     lists = np.full((len(done), k), -1, np.int64)
     lists[active] = fallback.lists(recommender, names, k).rows
     lists[active[there]] = recommender.lists(chosen, k).rows

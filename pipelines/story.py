@@ -10,7 +10,8 @@ from pipelines.night import Night
 from pipelines.settings import Settings
 from pipelines.why import Why
 from recsys import artefacts
-from recsys.data import buckets, media_paths
+from recsys.data import buckets, histories, media_paths
+from recsys.data.histories import Histories
 from recsys.serving import release
 
 EXAMPLES, PLACES, HISTORY = 6, 10, 8
@@ -48,9 +49,9 @@ def _example(settings: Settings, night: Night, lists: pl.DataFrame, user: str) -
     rows = lists.filter(pl.col("user_id") == user).sort("rank").head(PLACES)
     terms = release.term_names(rows)
     items = night.found.items.select("item_id", "title", "category", "image")
-    past = night.past.filter(pl.col("user_id") == user)
-    titles = past.join(items, on="item_id", how="left", maintain_order="left")["title"]
-    named = dict(zip(past["item_id"], (title or "" for title in titles), strict=True))
+    past = histories.active(histories.select(night.past, [user]))
+    had = items[past.items]
+    named = {name: title or "" for name, title in had.select("item_id", "title").iter_rows()}
     known = rows.join(items, on="item_id", how="left", maintain_order="left")
     picks = [
         {
@@ -66,22 +67,22 @@ def _example(settings: Settings, night: Night, lists: pl.DataFrame, user: str) -
             "weights": reason["weights"] or {},
         }
         for row, reason in zip(
-            known.iter_rows(named=True), _reasons(settings, night, past, rows), strict=True
+            known.iter_rows(named=True), _reasons(night, past, rows), strict=True
         )
     ]
     return {
         "user_id": user,
         "source": rows["source"][0],
-        "history": tuple(title or "" for title in titles.tail(HISTORY)),
+        "history": tuple(title or "" for title in had["title"].tail(HISTORY)),
         "picks": picks,
     }
 
 
-def _reasons(settings: Settings, night: Night, past: pl.DataFrame, rows: pl.DataFrame) -> list[Why]:
+def _reasons(night: Night, past: Histories, rows: pl.DataFrame) -> list[Why]:
     """Why each row of a user's list stands there."""
     items = rows["item_id"].to_list()
     if rows["source"][0] == release.MODEL and len(past):
-        return why.of_list(night, night.found.histories(settings, past), items)
+        return why.of_list(night, past, items)
     return [Why(drawn_by=[], parts={}, weights=None) for _ in items]
 
 

@@ -62,5 +62,4 @@ def of_window(
         nobody = replace(recommender, people=None)
         systems["without user attributes"] = answers.system(nobody, asked, k, engine)
     systems[MODEL] = answers.system(recommender, asked, k, engine, reranked=False)
-    known = found.histories(settings, past)
-    return systems | answers.baselines(settings, known, asked, recommender, k)
+    return systems | answers.baselines(settings, past, asked, recommender, k)

@@ -7,14 +7,13 @@ from it; the trained model was chosen and its reranker fitted on the same window
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from pipelines import answers, lessons
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
 from pipelines.trained import Model
 from recsys.data import histories
-from recsys.data.splits import TRAIN, VALIDATION, Split
+from recsys.data.splits import VALIDATION, Split
 from recsys.evaluation.evaluate import Segments, Shop, compare, judge
 from recsys.evaluation.table import EvaluationTable, shown
 from recsys.progress import track
@@ -33,12 +32,11 @@ def measure(
         split: as the model was trained with.
         model: as trained.
     """
-    asked = lessons.question(settings, found, split, VALIDATION)
+    asked = lessons.question(split, VALIDATION)
     past, k = split.window(VALIDATION).history, settings.evaluation.ks[0]
     recommender = answers.recommender(settings, found, model, past, asked.at_seconds)
     candidates = recommender.candidates(asked.known, k, asked.moments)
-    trained = found.histories(settings, split.frame.filter(pl.col("part") == TRAIN))
-    counts = histories.counts(trained, len(found.vocabulary))
+    counts = histories.counts(split.training, len(found.vocabulary))
     shop, wanted = Shop(counts, None, recommender.item_vectors), asked.wanted()
     tried, judged = trade_off.variants(recommender), {}
     for variant in track(tried, "variants", len(tried)):

@@ -12,7 +12,7 @@ from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts
-from recsys.data import erasure
+from recsys.data import erasure, histories
 from recsys.data.histories import Histories
 from recsys.errors import InputFault
 from recsys.serving import release
@@ -106,7 +106,7 @@ def _by_history(
 ) -> Answer | None:
     """What the user's own past decides: items they had, or no past at all."""
     user, source = mine["user_id"][0], mine["source"][0]
-    past = found.before(at_seconds).filter(pl.col("user_id") == user)
+    past = found.log_before(at_seconds).filter(pl.col("user_id") == user)
     had = past.filter(pl.col("item_id") == item)
     if not had.is_empty() and not settings.lists.candidates.repeats:
         last = had.row(-1, named=True)
@@ -127,7 +127,7 @@ def _by_score(
     """Where the item stands among all that may be listed, and what it lacks."""
     made = night.again(settings, Run("why-not"), found, manifest["date"])
     recommender, row = made.recommender, found.vocabulary.rows([item])[0]
-    mine = found.histories(settings, made.past.filter(pl.col("user_id") == user))
+    mine = histories.select(made.past, [user])
     every = recommender.candidates(mine, len(recommender.index))
     place = _place(every.rows[0], row)
     count = settings.lists.candidates.count

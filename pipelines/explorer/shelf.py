@@ -107,7 +107,7 @@ def load(settings: Settings) -> Shelf:
         settings, folder.name, manifest, found, at_seconds,
         Grouped(release.read_lists(folder), "user_id"),
         Grouped(release.read_similar(folder), "item_id"),
-        Grouped(found.before(at_seconds), "user_id"),
+        Grouped(found.log_before(at_seconds), "user_id"),
     )  # fmt: skip
 
 

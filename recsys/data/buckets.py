@@ -4,7 +4,7 @@ Ingest writes them; training, the night and erasing a user read them bucket by b
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -66,15 +66,20 @@ def write(
     return root / name
 
 
-def read_bucket(folder: Path, bucket: int) -> pl.DataFrame:
+def read_bucket(folder: Path, bucket: int, columns: list[str] | None = None) -> pl.DataFrame:
     """Rows of one bucket, sorted by (user_id, timestamp, sequence). Check the manifest before.
+
+    Args:
+        folder: of the interactions.
+        bucket: its number.
+        columns: that are wanted; None for all.
 
     Raises:
         InputFault: there is no such bucket, or it cannot be read.
     """
     path = folder / part(bucket)
     try:
-        return pl.read_parquet(path, hive_partitioning=False)
+        return pl.read_parquet(path, hive_partitioning=False, columns=columns)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputFault(
             f"bucket {bucket} cannot be read: {str(error)[:200]}",
@@ -82,14 +87,23 @@ def read_bucket(folder: Path, bucket: int) -> pl.DataFrame:
         ) from None  # fmt: skip
 
 
-def read_all(folder: Path) -> pl.DataFrame:
-    """Rows of all buckets, sorted by (user_id, timestamp, sequence).
+def read_each(folder: Path, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+    """The rows of bucket after bucket, each as by `read_bucket`.
 
     Raises:
         InputFault: the folder is no complete set of interactions.
     """
-    count = artefacts.read(folder, KIND)["buckets"]
-    return pl.concat([read_bucket(folder, bucket) for bucket in range(count)]).sort(ORDER)
+    for bucket in range(artefacts.read(folder, KIND)["buckets"]):
+        yield read_bucket(folder, bucket, columns)
+
+
+def read_all(folder: Path) -> pl.DataFrame:
+    """Rows of all buckets, sorted by (user_id, timestamp, sequence); for logs that fit into memory.
+
+    Raises:
+        InputFault: the folder is no complete set of interactions.
+    """
+    return pl.concat(list(read_each(folder))).sort(ORDER)
 
 
 def read_quarantine(folder: Path) -> pl.DataFrame:

@@ -1,10 +1,12 @@
 """Who did what, in which order, as arrays: the form in which training, serving and evaluation read.
 
-Built from cleaned interactions; a user owns a slice of every event array.
+Built from cleaned interactions; a user owns a slice of every event array, 18 bytes an event. A
+whole log is put together from its buckets: as a table it would take several times as much.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,9 @@ from recsys.data.accounts import ORDER
 from recsys.vocabulary import Rows, Vocabulary
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.integer]
+Mask = npt.NDArray[np.bool_]
+COLUMNS = ["user_id", "item_id", "timestamp", "event", "weight"]
 
 
 @dataclass(frozen=True)
@@ -23,16 +28,16 @@ class Histories:
     Attributes:
         user_ids: `[U]`.
         offsets: int64 `[U + 1]`; user u owns the events `offsets[u]:offsets[u + 1]`.
-        items: int64 `[E]`, item rows.
-        events: int64 `[E]`, codes: 0 unknown, else 1 + position among the sorted event names.
+        items: int32 `[E]`, item rows.
+        events: int16 `[E]`, codes: 0 unknown, else 1 + position among the sorted event names.
         times: int64 `[E]`, epoch seconds, UTC.
         weights: float32 `[E]`.
     """
 
     user_ids: tuple[str, ...]
     offsets: Rows
-    items: Rows
-    events: Rows
+    items: Integers
+    events: Integers
     times: Rows
     weights: npt.NDArray[np.float32]
 
@@ -57,7 +62,7 @@ def build(frame: pl.DataFrame, items: Vocabulary, event_names: Sequence[str]) ->
     names = sorted(event_names)
     known = pl.DataFrame(
         {"item_id": pl.Series(items.ids, dtype=pl.String), "item_row": range(len(items))},
-        schema_overrides={"item_row": pl.Int64},
+        schema_overrides={"item_row": pl.Int32},
     )
     codes = {name: code for code, name in enumerate(names, start=1)}
     events = ordered(frame).join(known, on="item_id", how="left", maintain_order="left")
@@ -65,7 +70,7 @@ def build(frame: pl.DataFrame, items: Vocabulary, event_names: Sequence[str]) ->
     here = events.filter(pl.col("item_row").is_not_null()).select(
         "user_id",
         "item_row",
-        event=pl.col("event").replace_strict(codes, default=0, return_dtype=pl.Int64),
+        event=pl.col("event").replace_strict(codes, default=0, return_dtype=pl.Int16),
         time=pl.col("timestamp").dt.epoch("us") // 1_000_000,
         weight=pl.col("weight").cast(pl.Float32),
     )
@@ -81,9 +86,49 @@ def build(frame: pl.DataFrame, items: Vocabulary, event_names: Sequence[str]) ->
     )
 
 
+def together(parts: Iterable[Histories]) -> Histories:
+    """Histories of users of whom each is in one of the parts, in the order of their ids.
+
+    Raises:
+        ValueError: there is no part.
+    """
+    found = list(parts)
+    if not found:
+        raise ValueError("no histories to put together")
+    ids = pl.concat([pl.Series(part.user_ids, dtype=pl.String) for part in found])
+    sizes = np.concatenate([np.diff(part.offsets) for part in found])
+    order = ids.arg_sort().to_numpy()
+    offsets = _offsets(sizes[order])
+    starts = np.empty(len(order), np.int64)
+    starts[order] = offsets[:-1]
+    whole = [np.empty(offsets[-1], values.dtype) for values in _columns(found[0])]
+    behind = 0  # users of the parts before
+    for part in found:
+        moved = starts[behind : behind + len(part)] - part.offsets[:-1]
+        place = np.arange(len(part.items)) + np.repeat(moved, np.diff(part.offsets))
+        for column, values in zip(whole, _columns(part), strict=True):
+            column[place] = values
+        behind += len(part)
+    return Histories(tuple(ids.gather(order)), offsets, *whole)
+
+
+def _columns(histories: Histories) -> tuple[Any, Any, Any, Any]:
+    return histories.items, histories.events, histories.times, histories.weights
+
+
 def before(histories: Histories, cut_seconds: float) -> Histories:
     """Only what happened before a moment. Every user stays, also with nothing left."""
     return kept(histories, histories.times < cut_seconds)
+
+
+def active(histories: Histories) -> Histories:
+    """Only the users who have an event."""
+    sizes = np.diff(histories.offsets)
+    if sizes.all():
+        return histories
+    users = np.flatnonzero(sizes)
+    ids = tuple(histories.user_ids[user] for user in users)
+    return replace(histories, user_ids=ids, offsets=_offsets(sizes[users]))
 
 
 def last(histories: Histories, count: int) -> Histories:
@@ -103,13 +148,18 @@ def select(histories: Histories, user_ids: Sequence[str]) -> Histories:
     if tuple(user_ids) == histories.user_ids:
         return histories
     rows = Vocabulary(histories.user_ids).rows(user_ids)
-    known = rows >= 0
-    sizes = np.where(known, np.diff(histories.offsets, append=0)[rows], 0)
+    return replace(of(histories, rows), user_ids=tuple(user_ids))
+
+
+def of(histories: Histories, users: Rows) -> Histories:
+    """Histories of the users at these places `[n]`, in this order; -1 is somebody without any."""
+    known = users >= 0
+    sizes = np.where(known, np.diff(histories.offsets, append=0)[users], 0)
     offsets = _offsets(sizes)
-    starts = np.where(known, histories.offsets[rows], 0)
+    starts = np.where(known, histories.offsets[users], 0)
     events = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)
     return Histories(
-        user_ids=tuple(user_ids),
+        user_ids=tuple(histories.user_ids[user] if user >= 0 else "" for user in users),
         offsets=offsets,
         items=histories.items[events],
         events=histories.events[events],
@@ -141,9 +191,12 @@ def _offsets(sizes: npt.NDArray[np.integer]) -> Rows:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def kept(histories: Histories, keep: npt.NDArray[np.bool_]) -> Histories:
-    """The events where `keep`; all users."""
-    kept_before = _offsets(keep.astype(np.int64))
+def kept(histories: Histories, keep: Mask) -> Histories:
+    """The events where `keep`; all users. No copy is made where that is all of them."""
+    if keep.all():
+        return histories
+    kept_before = np.zeros(len(keep) + 1, np.int64)
+    np.cumsum(keep, out=kept_before[1:])
     return Histories(
         user_ids=histories.user_ids,
         offsets=kept_before[histories.offsets],

@@ -28,8 +28,9 @@ def of_log(
     stability indices of the last week against the four weeks before.
 
     Args:
-        past: user_id, item_id, timestamp, event of all events before the moment.
-        items: the catalogue: item_id and category.
+        past: user_id, item_id, timestamp, event of all events before the moment; ids may be
+            numbers that stand for them.
+        items: the catalogue: item_id, of the same kind, and category.
         at_seconds: the moment, epoch seconds.
         fewest: events below which a share or a ratio says nothing.
     """
@@ -37,10 +38,10 @@ def of_log(
     measures = {"events": float(past.height), "learners": float((per_user >= 2).sum())}
     if past.is_empty():
         return measures
-    known = past.with_columns(
-        age=(at_seconds - pl.col("timestamp").dt.epoch("s")).cast(pl.Int64),
-    ).with_columns(day=pl.col("age").sub(1).floordiv(DAY_SECONDS).clip(0))
-    measures["newest_age_hours"] = float(known["age"].to_numpy().min()) / 3600
+    age = at_seconds - pl.col("timestamp").dt.epoch("s")
+    day = (age - 1).floordiv(DAY_SECONDS).clip(0).cast(pl.Int32)
+    known = past.with_columns(day=day)
+    measures["newest_age_hours"] = past.select(age.min()).item() / 3600
     if past.height >= fewest:
         largest = float(per_user.to_numpy().max()) / past.height
         measures["largest_user_share"] = largest
@@ -87,21 +88,15 @@ def outlying(today: float, before: Floats) -> float | None:
 def _daily(known: pl.DataFrame, fewest: int) -> dict[str, float]:
     """Today against the usual, over all events and of each kind that is usual enough."""
     span = int(known["day"].to_numpy().max()) + 1
-    measures = {}
-    parts = {"all": known}
-    parts |= {str(kind): known.filter(pl.col("event") == kind) for kind in _kinds(known)}
-    for kind, frame in parts.items():
-        counts = np.zeros(span)
-        for day, count in frame.group_by("day").len().iter_rows():
-            counts[day] = count
+    measures, counted = {}, {"all": np.zeros(span)}
+    for kind, day, count in known.group_by("event", "day").len().iter_rows():
+        counted.setdefault(str(kind), np.zeros(span))[day] = count
+        counted["all"][day] += count
+    for kind, counts in sorted(counted.items()):
         value = outlying(counts[0], counts[1:])
         if value is not None and np.median(counts[1 : MONTH + 1]) >= fewest:
             measures[f"daily/{kind}"] = value
     return measures
-
-
-def _kinds(known: pl.DataFrame) -> list[str]:
-    return sorted(known["event"].unique().to_list())
 
 
 def _drift(known: pl.DataFrame, items: pl.DataFrame) -> dict[str, float]:

@@ -5,19 +5,21 @@ comparison with published tables: both let training see the future.
 """
 
 import datetime
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import polars as pl
+import numpy.typing as npt
 from pydantic import Field, field_validator
 
-from recsys.data import windows
-from recsys.data.histories import ordered
+from recsys.data import histories, windows
+from recsys.data.histories import Histories
 from recsys.errors import UsageFault
 from recsys.settings import Section
 
 DAY_SECONDS = 86_400
+Parts = npt.NDArray[np.int8]
 TRAIN, VALIDATION, TEST = 0, 1, 2
 NAMES = ("training", "validation", "test")
 FEWEST = 3  # events of a user below which leave-one-out and random leave all of them in training
@@ -65,23 +67,24 @@ class Window:
     """What a model may know, and what it shall have foreseen.
 
     Attributes:
-        history: events that may be known.
-        relevant: events of the part; what a list should have held.
+        history: events that may be known, of the users who have any.
+        relevant: events of the part, of the users who have any; what a list should have held.
         at_seconds: the moment lists are made for, epoch seconds; of leave-one-out and random splits
             the end of the log, as every event has its own moment there.
     """
 
-    history: pl.DataFrame
-    relevant: pl.DataFrame
+    history: Histories
+    relevant: Histories
     at_seconds: int
 
 
 @dataclass(frozen=True)
 class Split:
-    """Interactions with their part.
+    """Events with their part.
 
     Attributes:
-        frame: sorted by (user_id, timestamp, sequence), with `part`: 0 train, 1 validation, 2 test.
+        events: of the log, up to its end.
+        parts: `[E]` 0 train, 1 validation, 2 test.
         kind: as in the settings.
         validation_seconds: start of the validation window, epoch seconds; None without one.
         test_seconds: start of the test window; None without one.
@@ -89,12 +92,26 @@ class Split:
         left_out: events at or after the stated end.
     """
 
-    frame: pl.DataFrame
+    events: Histories
+    parts: Parts
     kind: str
     validation_seconds: int | None
     test_seconds: int | None
     end_seconds: int
     left_out: int = 0
+
+    @functools.cached_property
+    def training(self) -> Histories:
+        """The events of training, of the users who have any; made once."""
+        return self._before(VALIDATION)
+
+    @functools.cached_property
+    def before_test(self) -> Histories:
+        """The events of training and validation, of the users who have any; made once."""
+        return self._before(TEST)
+
+    def _before(self, part: int) -> Histories:
+        return histories.active(histories.kept(self.events, self.parts < part))
 
     def window(self, part: int) -> Window:
         """The window of validation (1) or test (2).
@@ -110,35 +127,33 @@ class Split:
         known = VALIDATION if self.kind == "random_80_10_10" else part
         start = self.validation_seconds if part == VALIDATION else self.test_seconds
         return Window(
-            history=self.frame.filter(pl.col("part") < known).drop("part"),
-            relevant=self.frame.filter(pl.col("part") == part).drop("part"),
+            history=self.training if known == VALIDATION else self.before_test,
+            relevant=histories.active(histories.kept(self.events, self.parts == part)),
             at_seconds=self.end_seconds if start is None else start,
         )
 
 
-def split(frame: pl.DataFrame, settings: SplitSettings) -> Split:
+def split(events: Histories, settings: SplitSettings) -> Split:
     """Gives every event its part.
 
     Args:
-        frame: cleaned interactions.
+        events: of the whole log.
         settings: where to cut.
 
     Raises:
         UsageFault: a part would be empty; it and the dates of the log are named.
     """
-    if frame.is_empty():
+    if not len(events.items):
         raise UsageFault("there are no events to split", where="split", fix="ingest a fuller log")
-    events = ordered(frame)
-    seconds = pl.col("timestamp").dt.epoch("us") // 1_000_000
-    newest = int(events.select(seconds.max()).item())
+    end = int(events.times.max()) + 1
     match settings.kind:
         case "global_time":
-            return _checked(_by_time(events, settings, newest), events)
+            found = _by_time(events, settings, end)
         case "leave_one_out":
-            found = Split(_leave_one_out(events), settings.kind, None, None, newest + 1)
+            found = Split(events, _leave_one_out(events), settings.kind, None, None, end)
         case "random_80_10_10":
             random = np.random.default_rng(settings.seed)
-            found = Split(_random(events, random), settings.kind, None, None, newest + 1)
+            found = Split(events, _random(events, random), settings.kind, None, None, end)
     return _checked(found, events)
 
 
@@ -162,67 +177,47 @@ def check_no_leak(trained_until_seconds: float, window: Window, name: str) -> No
         )  # fmt: skip
 
 
-def _by_time(events: pl.DataFrame, settings: SplitSettings, newest: int) -> Split:
-    end = _end_seconds(settings.end) if settings.end else newest + 1
-    micros = pl.col("timestamp").dt.epoch("us")
-    times = (events.select(micros).to_series() // 1_000_000).to_numpy()
-    test = end - round((settings.test_days or windows.days(times, end)) * DAY_SECONDS)
-    validation = settings.validation_days or windows.days(times, test)
+def _by_time(events: Histories, settings: SplitSettings, newest_end: int) -> Split:
+    end = _end_seconds(settings.end) if settings.end else newest_end
+    test = end - round((settings.test_days or windows.days(events.times, end)) * DAY_SECONDS)
+    validation = settings.validation_days or windows.days(events.times, test)
     validation = test - round(validation * DAY_SECONDS)
-    kept = events.filter(micros < end * 1_000_000)
-    part = (
-        pl.when(micros >= test * 1_000_000)
-        .then(TEST)
-        .when(micros >= validation * 1_000_000)
-        .then(VALIDATION)
-        .otherwise(TRAIN)
-    )
-    marked = kept.with_columns(part=part.cast(pl.Int8))
-    return Split(marked, settings.kind, validation, test, end, events.height - kept.height)
+    kept = histories.active(histories.before(events, end))
+    parts = (kept.times >= validation).astype(np.int8) + (kept.times >= test)
+    left_out = len(events.items) - len(kept.items)
+    return Split(kept, parts, settings.kind, validation, test, end, left_out)
 
 
-def _leave_one_out(events: pl.DataFrame) -> pl.DataFrame:
+def _leave_one_out(events: Histories) -> Parts:
     """Each user's last event is test, the one before validation."""
-    size = pl.len().over("user_id")
-    from_end = size - 1 - pl.int_range(pl.len()).over("user_id")
-    part = (
-        pl.when(size < FEWEST)
-        .then(TRAIN)
-        .when(from_end == 0)
-        .then(TEST)
-        .when(from_end == 1)
-        .then(VALIDATION)
-        .otherwise(TRAIN)
-    )
-    return events.with_columns(part=part.cast(pl.Int8))
+    sizes = np.diff(events.offsets)
+    parts = np.full(len(events.items), TRAIN, np.int8)
+    ends = events.offsets[1:][sizes >= FEWEST]
+    parts[ends - 1], parts[ends - 2] = TEST, VALIDATION
+    return parts
 
 
-def _random(events: pl.DataFrame, random: np.random.Generator) -> pl.DataFrame:
+def _random(events: Histories, random: np.random.Generator) -> Parts:
     """A tenth of each user's events (rounded down, at least 1) is test, as many validation."""
-    size = pl.len().over("user_id")
-    tenth = pl.max_horizontal(size // 10, pl.lit(1))
-    place = pl.col("draw").rank("ordinal").over("user_id") - 1
-    part = (
-        pl.when(size < FEWEST)
-        .then(TRAIN)
-        .when(place < tenth)
-        .then(TEST)
-        .when(place < 2 * tenth)
-        .then(VALIDATION)
-        .otherwise(TRAIN)
-    )
-    drawn = events.with_columns(draw=pl.Series(random.random(events.height)))
-    return drawn.with_columns(part=part.cast(pl.Int8)).drop("draw")
+    sizes = np.diff(events.offsets)
+    users = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.lexsort((random.random(len(users)), users))
+    place = np.arange(len(users)) - events.offsets[users]  # of the drawn order, within the user
+    tenth = np.maximum(sizes // 10, 1)[users]
+    drawn = np.where(place < tenth, TEST, np.where(place < 2 * tenth, VALIDATION, TRAIN))
+    drawn[sizes[users] < FEWEST] = TRAIN
+    parts = np.empty(len(users), np.int8)
+    parts[order] = drawn
+    return parts
 
 
-def _checked(found: Split, events: pl.DataFrame) -> Split:
+def _checked(found: Split, events: Histories) -> Split:
     """Refuses a split with an empty part."""
-    sizes = dict(found.frame["part"].value_counts().iter_rows())
-    empty = [name for part, name in enumerate(NAMES) if not sizes.get(part)]
+    sizes = np.bincount(found.parts, minlength=len(NAMES))
+    empty = [name for part, name in enumerate(NAMES) if not sizes[part]]
     if not empty:
         return found
-    micros = events["timestamp"].dt.epoch("us")
-    first, newest = (_written(moment / 1e6) for moment in micros.sort().to_numpy()[[0, -1]])
+    first, newest = _written(int(events.times.min())), _written(int(events.times.max()))
     where, value = "split.kind", f"no user has {FEWEST} events or more"
     fix = "take global_time, or a log with longer histories"
     if found.validation_seconds is not None and found.test_seconds is not None:

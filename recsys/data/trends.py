@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 DAY_SECONDS = 86_400
+EVENTS = 1 << 22  # looked at together
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -60,7 +61,7 @@ class Trends:
 
 
 def build(
-    items: Rows,
+    items: npt.NDArray[np.integer],
     times: Rows,
     created_seconds: Floats,
     half_lives_days: tuple[float, ...],
@@ -77,14 +78,25 @@ def build(
         ends_seconds: second of the day at which days end.
     """
     half_lives = np.asarray(half_lives_days, np.float64)
-    days = (times - ends_seconds) // DAY_SECONDS
-    first = int(days.min()) if len(days) else 0
-    span = int(days.max() - first) + 2 if len(days) else 2
-    keys, which = np.unique(items * span + days - first, return_inverse=True)
-    until_end = (days + 1) - (times - ends_seconds) / DAY_SECONDS
-    counts: Floats = np.stack(
-        [np.bincount(which, np.exp2(-until_end / life), len(keys)) for life in half_lives], axis=1
-    ) if len(half_lives) else np.zeros((len(keys), 0))  # fmt: skip
+    first = int((times.min() - ends_seconds) // DAY_SECONDS) if len(times) else 0
+    span = int((times.max() - ends_seconds) // DAY_SECONDS - first) + 2 if len(times) else 2
+    blocks = [slice(start, start + EVENTS) for start in range(0, len(times), EVENTS)]
+
+    def keyed(block: slice) -> tuple[Rows, Rows]:
+        """The days of a block's events, and their keys."""
+        days = (times[block] - ends_seconds) // DAY_SECONDS
+        return days, items[block] * np.int64(span) + days - first
+
+    found = [np.unique(keyed(block)[1]) for block in blocks]
+    keys = np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+    sums = [np.zeros(len(keys)) for _ in half_lives]
+    for block in blocks:
+        days, wanted = keyed(block)
+        which = np.searchsorted(keys, wanted)
+        until_end = (days + 1) - (times[block] - ends_seconds) / DAY_SECONDS
+        for total, life in zip(sums, half_lives, strict=True):
+            np.add.at(total, which, np.exp2(-until_end / life))
+    counts: Floats = np.stack(sums, axis=1) if sums else np.zeros((len(keys), 0))
     _accumulate(counts, keys, span, half_lives)
     keys, counts = np.append(-1, keys), np.concatenate([np.zeros((1, len(half_lives))), counts])
     created = created_seconds.copy()

@@ -22,7 +22,7 @@ class Sequences(Protocol):
         """`[U + 1]`: user u owns the events `offsets[u]:offsets[u + 1]`."""
 
     @property
-    def items(self) -> Rows:
+    def items(self) -> NDArray[np.integer]:
         """`[E]` item rows."""
 
     @property
@@ -76,7 +76,7 @@ class RowSets:
         return RowSets(before[self.offsets], self.rows[kept])
 
 
-def row_sets(offsets: Rows, rows: Rows) -> RowSets:
+def row_sets(offsets: Rows, rows: NDArray[np.integer]) -> RowSets:
     """Sorts the rows of each user and drops repeats.
 
     Args:
@@ -86,30 +86,30 @@ def row_sets(offsets: Rows, rows: Rows) -> RowSets:
     Raises:
         InputFault: offsets do not describe `rows`, or a row is negative.
     """
-    offsets, rows = np.asarray(offsets, np.int64), np.asarray(rows, np.int64)
+    offsets, items = np.asarray(offsets, np.int64), np.asarray(rows, np.int64)
     if (
         len(offsets) == 0
         or offsets[0] != 0
-        or offsets[-1] != len(rows)
+        or offsets[-1] != len(items)
         or np.any(np.diff(offsets) < 0)
     ):
         raise InputFault(
             "offsets do not describe the rows",
-            value=f"{len(offsets)} offsets for {len(rows)} rows",
+            value=f"{len(offsets)} offsets for {len(items)} rows",
             where="evaluation",
             fix="pass ascending offsets from 0 to the number of rows",
         )
-    if len(rows) and rows.min() < 0:
+    if len(items) and items.min() < 0:
         raise InputFault(
             "a negative item row",
-            value=int(rows.min()),
-            where=f"position {int(rows.argmin())}",
+            value=int(items.min()),
+            where=f"position {int(items.argmin())}",
             fix="leave items out that are not in the vocabulary",
         )
     users = np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
-    order = np.lexsort((rows, users))
-    users, rows = users[order], rows[order]
-    first = np.ones(len(rows), dtype=np.bool_)
-    first[1:] = (users[1:] != users[:-1]) | (rows[1:] != rows[:-1])
+    order = np.lexsort((items, users))
+    users, items = users[order], items[order]
+    first = np.ones(len(items), dtype=np.bool_)
+    first[1:] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
     sizes = np.bincount(users[first], minlength=len(offsets) - 1)
-    return RowSets(np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))), rows[first])
+    return RowSets(np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))), items[first])

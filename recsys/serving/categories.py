@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float64]
 
 
@@ -27,7 +28,7 @@ class ItemCategories:
     codes: Rows
     names: tuple[str, ...]
 
-    def of_rows(self, rows: Rows) -> tuple[Rows, Floats]:
+    def of_rows(self, rows: Integers) -> tuple[Rows, Floats]:
         """`[..., M]` codes of items, C behind an item's last, and the share of each: 1 / number.
 
         Args:
@@ -52,7 +53,7 @@ def categorised(lists: Sequence[Sequence[str]]) -> ItemCategories:
     return ItemCategories(offsets, np.array(flat, np.int64), tuple(every))
 
 
-def tastes(offsets: Rows, items: Rows, categories: ItemCategories) -> Floats:
+def tastes(offsets: Rows, items: Integers, categories: ItemCategories) -> Floats:
     """`[U, C]` category mix of users' histories; a row sums to 1, or is 0 where nothing is known.
 
     Every event counts the same, and an item with several categories counts in equal parts.

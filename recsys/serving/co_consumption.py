@@ -6,13 +6,12 @@ Called where `similar --by co-consumption` opens the item space.
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data.histories import Histories
+from recsys.data.histories import Histories, Integers
 
-Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 
 
-def pairs(histories: Histories, within_seconds: float = 86_400.0) -> tuple[Rows, Rows]:
+def pairs(histories: Histories, within_seconds: float = 86_400.0) -> tuple[Integers, Integers]:
     """Items `[P]`, `[P]` that a user took one after the other within a time; never one twice."""
     same = np.ones(max(len(histories.items) - 1, 0), np.bool_)
     ends = histories.offsets[(histories.offsets > 0) & (histories.offsets <= len(same))]
@@ -22,7 +21,7 @@ def pairs(histories: Histories, within_seconds: float = 86_400.0) -> tuple[Rows,
     return first[same], second[same]
 
 
-def fit(vectors: Vectors, first: Rows, second: Rows, shrinkage: float = 0.1) -> Vectors:
+def fit(vectors: Vectors, first: Integers, second: Integers, shrinkage: float = 0.1) -> Vectors:
     """`[D, D]` W such that `v @ W` is near for items that are taken together.
 
     Canonical directions of the pairs (Hotelling, 1936), each times the square root of its

@@ -4,6 +4,7 @@ Rules that must hold of every row, and signs of a model or a join gone wrong: on
 item everywhere, too little in common with the last release or too much.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,7 @@ PAIR = ["user_id", "item_id"]
 
 
 def broken_rules(
-    folder: Path, users: pl.Series, eligible: pl.Series, seen: pl.DataFrame | None, k: int
+    folder: Path, users: pl.Series, eligible: pl.Series, seen: Iterable[pl.DataFrame] | None, k: int
 ) -> dict[str, float]:
     """Counts that must be 0 (gates G1, G2, G7, G8 and G9 of the reliability promises).
 
@@ -24,17 +25,22 @@ def broken_rules(
         folder: the staged release.
         users: ids of everyone who must have a list.
         eligible: ids of the items that may be listed.
-        seen: user_id, item_id of what users have had; None where repeats are allowed.
+        seen: user_id, item_id of what users have had, in parts, each user in one of them; None
+            where repeats are allowed.
         k: places of a list.
     """
     lists = release.read_lists(folder)
     known = pl.DataFrame({"user_id": users.unique()})
     strangers = lists.select("user_id").unique().join(known, on="user_id", how="anti")
-    due = _due(known, eligible, seen, k)
+    had, counts = 0, [pl.DataFrame(schema={"user_id": pl.String, "had": pl.UInt32})]
+    for part in seen or ():
+        had += len(lists.join(part, on=PAIR, how="semi"))
+        listable = part.filter(pl.col("item_id").is_in(eligible.implode()))
+        counts.append(listable.unique(PAIR).group_by("user_id").len("had"))
+    due = _due(known, len(eligible), pl.concat(counts), k)
     sizes = lists.group_by("user_id").len("size")
     owed = due.join(sizes, on="user_id", how="left").with_columns(pl.col("size").fill_null(0))
     short = pl.col("size").is_between(1, pl.col("due") - 1)
-    had = 0 if seen is None else len(lists.join(seen, on=PAIR, how="semi"))
     return {
         "users_without_list": len(owed.filter((pl.col("size") == 0) & (pl.col("due") > 0))),
         "lists_of_strangers": len(strangers),
@@ -135,15 +141,9 @@ def _same_list_share(lists: pl.DataFrame) -> float:
     return float(most / counts.sum()) if most > 1 else 0.0
 
 
-def _due(
-    users: pl.DataFrame, eligible: pl.Series, seen: pl.DataFrame | None, k: int
-) -> pl.DataFrame:
+def _due(users: pl.DataFrame, eligible: int, had: pl.DataFrame, k: int) -> pl.DataFrame:
     """How long each user's list must be: K, or all that may be listed and was not had before."""
-    had = pl.DataFrame(schema={"user_id": pl.String, "had": pl.UInt32})
-    if seen is not None:
-        kept = seen.filter(pl.col("item_id").is_in(eligible.implode()))
-        had = kept.unique(PAIR).group_by("user_id").len("had")
-    left = len(eligible) - pl.col("had").cast(pl.Int64).fill_null(0)
+    left = eligible - pl.col("had").cast(pl.Int64).fill_null(0)
     return users.join(had, on="user_id", how="left").select(
         "user_id", due=pl.min_horizontal(pl.lit(k, pl.Int64), left)
     )

@@ -38,7 +38,7 @@ class Shop:
     """
 
     eligible: Mask
-    items: Rows
+    items: npt.NDArray[np.integer]
     times: Rows
     created_seconds: Floats
     checksum: str

@@ -21,6 +21,7 @@ from pydantic import Field
 from scipy import sparse
 
 from recsys.data import people
+from recsys.data.histories import Histories, Integers
 from recsys.data.people import People
 from recsys.settings import Section
 
@@ -80,14 +81,13 @@ class Newcomers:
 
 
 def fit(
-    users: pl.DataFrame, user_ids: pl.Series, items: Rows, n_items: int, settings: NewcomerSettings
+    users: pl.DataFrame, past: Histories, n_items: int, settings: NewcomerSettings
 ) -> Newcomers | None:
     """Counts the log by the segments of its users; None where no column makes any.
 
     Args:
         users: `user_id` and attributes.
-        user_ids: `[E]` who caused each event.
-        items: `[E]` rows of the items.
+        past: who had what.
         n_items: N.
         settings: which columns; names that the table lacks are left out.
     """
@@ -95,12 +95,12 @@ def fit(
     if not settings.segments or not columns:
         return None
     known = people.coded(users, columns)
-    owners = known.users.rows(user_ids)
-    counted = (_counted(column, owners, items, n_items) for column in known.codes.T)
+    owners = np.repeat(known.users.rows(past.user_ids), np.diff(past.offsets))
+    counted = (_counted(column, owners, past.items, n_items) for column in known.codes.T)
     return Newcomers(known, tuple(counted), settings.strength)
 
 
-def _counted(codes: Rows, owners: Rows, items: Rows, n_items: int) -> sparse.csr_matrix:
+def _counted(codes: Rows, owners: Rows, items: Integers, n_items: int) -> sparse.csr_matrix:
     """`[V, N]` events by value and item."""
     value = np.where(owners >= 0, codes[np.maximum(owners, 0)], -1)
     kept = (value >= 0) & (items >= 0)

@@ -18,6 +18,7 @@ from recsys.errors import InputFault
 from recsys.serving.reranking import Ranked
 
 Rows = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float64]
 TERM = "price_band"
 
@@ -37,7 +38,7 @@ def log_prices(prices: Floats | None) -> Floats:
     return np.where(known, np.log(np.where(known, prices, 1.0)), np.nan)
 
 
-def bands(offsets: Rows, items: Rows, logs: Floats, quantiles: tuple[float, float]) -> Floats:
+def bands(offsets: Rows, items: Integers, logs: Floats, quantiles: tuple[float, float]) -> Floats:
     """`[U, 2]` ends of users' bands in log prices; NaN where no price of the history is known.
 
     Quantiles are interpolated between the two nearest events (Hyndman & Fan, 1996, type 7), as by

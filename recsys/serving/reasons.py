@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from recsys.data import histories
-from recsys.data.histories import Histories
+from recsys.data.histories import Histories, Integers
 from recsys.models.item_features import ItemFeatures
 from recsys.serving import vectors
 from recsys.serving.recommend import Recommender
@@ -99,11 +99,11 @@ def drawn(recommender: Recommender, features: ItemFeatures, without: LeftOut, ro
     )
 
 
-def _latest(items: Rows) -> Rows:
+def _latest(items: Integers) -> Rows:
     """Distinct items, the latest first."""
     backwards = items[::-1]
     places = np.sort(np.unique(backwards, return_index=True)[1])[:LATEST]
-    return backwards[places]
+    return backwards[places].astype(np.int64)
 
 
 def _each_left_out(history: Histories, items: Rows) -> Histories:

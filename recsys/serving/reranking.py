@@ -215,8 +215,10 @@ def read(folder: Path) -> Reranker:
 
 def _values(candidates: Candidates, temperature: float, terms: ItemTerms) -> Floats:
     """`[U, N, T]` unweighted terms; zeros where there is no candidate."""
-    there = candidates.rows >= 0
+    rows, there = candidates.rows, candidates.rows >= 0
+    values = np.empty((*rows.shape, 1 + len(terms.names)))
     similarity = candidates.similarities.astype(np.float64) / temperature
-    similarity = np.where(there, similarity - terms.offsets()[candidates.rows], 0.0)
-    others = np.where(there[..., None], terms.values[candidates.rows], 0.0)
-    return np.concatenate([similarity[..., None], others], axis=-1)
+    values[..., 0] = np.where(there, similarity - terms.offsets()[rows], 0.0)
+    for place, column in enumerate(terms.values.T, start=1):  # all at once would be a second copy
+        values[..., place] = np.where(there, column[rows], 0.0)
+    return values

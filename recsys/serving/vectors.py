@@ -101,10 +101,11 @@ def _last_states(
     mask = place < lengths[:, None]
     events = np.where(mask, histories.offsets[users + 1][:, None] - lengths[:, None] + place, 0)
     ages = np.where(mask, at_seconds[:, None] - histories.times[events], 0)
+    items = histories.items[events].astype(np.int64)
     device = table.device
     state = model.user_vectors(
-        functional.embedding(torch.from_numpy(histories.items[events]).to(device), table),
-        torch.from_numpy(np.where(mask, histories.events[events], 0)).to(device),
+        functional.embedding(torch.from_numpy(items).to(device), table),
+        torch.from_numpy(np.where(mask, histories.events[events], 0).astype(np.int64)).to(device),
         torch.from_numpy(ages).to(device),
         torch.from_numpy(mask).to(device),
         torch.from_numpy(np.where(mask, histories.weights[events], 1)).to(device),

@@ -18,7 +18,7 @@ from recsys.data.popularity import log_inclusion
 from recsys.data.trends import DAY_SECONDS, Trends
 from recsys.settings import Section
 from recsys.training.batch import Batch
-from recsys.training.windows import Histories, day_before, packed, targets, windows
+from recsys.training.windows import Histories, Integers, day_before, packed, targets, windows
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -104,7 +104,7 @@ class Batches:
             histories.offsets, max_length, settings.windows
         )
         self._next, self._strength = targets(histories, items, settings.repeats)
-        self._days = histories.times // DAY_SECONDS
+        self._days = (histories.times // DAY_SECONDS).astype(np.int32)
         self._day_before = day_before(histories.offsets, self._days)
         self._drop_targetless()
         self._plan_epoch, self._plan = -1, list[Rows]()
@@ -170,7 +170,7 @@ class Batches:
             users=torch.from_numpy(users),
             item_rows=torch.from_numpy(rows),
             items=torch.from_numpy(places[: here.size].reshape(mask.shape)),
-            events=torch.from_numpy(np.where(mask, histories.events[here], 0)),
+            events=torch.from_numpy(np.where(mask, histories.events[here], 0).astype(np.int64)),
             ages=torch.from_numpy(np.where(mask, ages, 0)),
             event_weights=torch.from_numpy(np.where(mask, histories.weights[here], 1)),
             mask=torch.from_numpy(mask),
@@ -185,7 +185,7 @@ class Batches:
             return batch
         return batch.with_trends(self._trends, histories.times[wanted])
 
-    def _pairs(self, starts: Rows, here: Rows, mask: Mask) -> tuple[Rows, Rows, Rows]:
+    def _pairs(self, starts: Rows, here: Rows, mask: Mask) -> tuple[Rows, Integers, Rows]:
         """States as places in `[B, L]`, the event that each should foresee, and `ahead`."""
         ends = starts + mask.sum(axis=1)
         wanted = self._next[np.where(mask, here + 1, 0)]

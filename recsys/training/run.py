@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recsys.training.parallel import Parallel
 
 Report = Callable[[Mapping[str, float], int], None]
+DIGESTED = 1 << 20  # numbers at a time
 
 
 @dataclass(frozen=True)
@@ -252,14 +253,18 @@ def _placed(
     return Parallel(model, features, settings)
 
 
+def _digested(digest: Any, values: npt.NDArray[Any], kind: type[np.number]) -> None:
+    """In pieces: all of it as bytes would be a copy of the log."""
+    for start in range(0, len(values), DIGESTED):
+        digest.update(values[start : start + DIGESTED].astype(kind).tobytes())
+
+
 def _data_hash(data: TrainingData) -> str:
     histories = data.histories
-    columns: list[npt.NDArray[Any]] = [
-        histories.offsets, histories.items, histories.events, histories.times, histories.weights
-    ]  # fmt: skip
     digest = hashlib.sha256()
-    for values in columns:
-        digest.update(np.ascontiguousarray(values).tobytes())
+    for numbers in (histories.offsets, histories.items, histories.events, histories.times):
+        _digested(digest, numbers, np.int64)
+    _digested(digest, histories.weights, np.float32)
     if data.trends is not None:
         digest.update(data.trends.created_days.tobytes())
     if data.people is not None:

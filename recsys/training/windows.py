@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.integer]
+EVENTS = 1 << 22  # looked at together
 
 
 class Histories(Protocol):
@@ -17,46 +19,64 @@ class Histories(Protocol):
     @property
     def offsets(self) -> Rows: ...
     @property
-    def items(self) -> Rows: ...
+    def items(self) -> Integers: ...
     @property
-    def events(self) -> Rows: ...
+    def events(self) -> Integers: ...
     @property
     def times(self) -> Rows: ...
     @property
     def weights(self) -> npt.NDArray[np.float32]: ...
 
 
-def day_before(offsets: Rows, days: Rows) -> Rows:
+def day_before(offsets: Rows, days: Integers) -> Integers:
     """For each event the user's last one on a day before it; -1 where there is none."""
     first = np.zeros(len(days), np.bool_)
     first[offsets[:-1][np.diff(offsets) > 0]] = True
     begins = first | (np.diff(days, prepend=days[:1]) != 0)
-    place = np.maximum.accumulate(np.where(begins, np.arange(len(days)), 0))
-    return np.where(first[place], -1, place - 1)
+    place = np.arange(len(days), dtype=_places(len(days)))
+    place[~begins] = 0
+    np.maximum.accumulate(place, out=place)
+    none = first[place]
+    place -= 1
+    place[none] = -1
+    return place
 
 
 def targets(
     histories: Histories, items: int, repeats: bool
-) -> tuple[Rows, npt.NDArray[np.float32]]:
+) -> tuple[Integers, npt.NDArray[np.float32]]:
     """For each event the first event from it on that may be a target, and what targets weigh.
 
     Returns:
         `[E + 1]` positions, E where there is none (users are not told apart), and `[E]` weights: of
         the event, or without repeats the largest that the user gave the item.
     """
-    count = len(histories.items)
+    offsets, count = histories.offsets, len(histories.items)
+    following = np.arange(count + 1, dtype=_places(count))
     if repeats:
-        return np.arange(count + 1), histories.weights
-    users = np.repeat(np.arange(len(histories.offsets) - 1), np.diff(histories.offsets))
-    _, first, which = np.unique(
-        users * items + histories.items, return_index=True, return_inverse=True
-    )
-    place = np.full(count + 1, count)
-    place[first] = first
-    following = np.minimum.accumulate(place[::-1])[::-1]
-    strongest = np.zeros(len(first), np.float32)
-    np.maximum.at(strongest, which, histories.weights)
-    return following, strongest[which]
+        return following, histories.weights
+    strengths = np.empty(count, np.float32)
+    user = 0
+    while user < len(offsets) - 1:  # so many users at a time as have about EVENTS events
+        stop = max(user + 1, int(np.searchsorted(offsets, offsets[user] + EVENTS, "right")) - 1)
+        block = slice(int(offsets[user]), int(offsets[stop]))
+        users = np.repeat(np.arange(user, stop), np.diff(offsets[user : stop + 1]))
+        _, first, which = np.unique(
+            users * items + histories.items[block], return_index=True, return_inverse=True
+        )
+        repeated = np.ones(len(users), np.bool_)
+        repeated[first] = False
+        following[block][repeated] = count
+        strongest = np.zeros(len(first), np.float32)
+        np.maximum.at(strongest, which, histories.weights[block])
+        strengths[block] = strongest[which]
+        user = stop
+    return np.minimum.accumulate(following[::-1])[::-1], strengths
+
+
+def _places(count: int) -> type[np.signedinteger]:
+    """What places of so many events, and the one behind them, are counted in."""
+    return np.int32 if count < np.iinfo(np.int32).max else np.int64
 
 
 def windows(

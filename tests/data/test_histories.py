@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.data import histories
+from recsys.data import histories, partition
 from recsys.data.histories import Histories
 from recsys.vocabulary import Vocabulary
 
@@ -64,7 +64,7 @@ def test_build_by_hand() -> None:
     assert found.offsets.tolist() == [0, 3, 4]
     assert len(found) == 2
     assert [array.dtype for array in (found.items, found.events, found.times, found.weights)] == [
-        np.int64, np.int64, np.int64, np.float32,
+        np.int32, np.int16, np.int64, np.float32,
     ]  # fmt: skip
 
 
@@ -155,3 +155,28 @@ def test_blocks_put_together_are_the_whole() -> None:
     assert [part.offsets.tolist() for part in parts] == [[0, 1], [0, 2]]
     assert np.concatenate([part.items for part in parts]).tolist() == whole.items.tolist()
     assert histories.block(whole, 1, 9).times.tolist() == whole.times[1:].tolist()
+
+
+@given(events_strategy, st.integers(1, 4))
+def test_a_log_put_together_from_its_buckets_is_the_log(events: list[Event], count: int) -> None:
+    frame = log(events)
+    whole = histories.build(frame, ITEMS, ["view"])
+    parts = [histories.build(part, ITEMS, ["view"]) for part in partition.split(frame, count)]
+    found = histories.together(parts)
+    assert found.user_ids == whole.user_ids
+    for name in ("offsets", "items", "events", "times", "weights"):
+        one, other = getattr(found, name), getattr(whole, name)
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+def test_users_without_events_can_be_left_out() -> None:
+    found = histories.build(log([("u", "x", 1), ("v", "a", 2), ("w", "x", 3)]), ITEMS, ["view"])
+    left = histories.active(found)
+    assert told(left) == {"v": [(0, 2)]}
+    assert histories.active(left) is left
+
+
+def test_nothing_is_put_together_from_nothing() -> None:
+    with pytest.raises(ValueError, match="no histories"):
+        histories.together([])

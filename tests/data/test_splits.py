@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys import settings
-from recsys.data import windows
-from recsys.data.splits import DAY_SECONDS, Split, SplitSettings, check_no_leak, split
+from recsys.data import histories, splits, windows
+from recsys.data.histories import Histories
+from recsys.data.splits import DAY_SECONDS, Split, SplitSettings, check_no_leak
 from recsys.errors import UsageFault
+from recsys.vocabulary import Vocabulary
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 START_SECONDS = int(START.timestamp())
@@ -31,13 +33,32 @@ def log(events: list[tuple[str, float]]) -> pl.DataFrame:
             "weight": [1.0] * len(events),
             "sequence": range(len(events)),
         },
-        schema_overrides={"timestamp": pl.Datetime("us", "UTC"), "sequence": pl.Int64},
+        schema_overrides={
+            "user_id": pl.String,
+            "item_id": pl.String,
+            "event": pl.String,
+            "weight": pl.Float64,
+            "timestamp": pl.Datetime("us", "UTC"),
+            "sequence": pl.Int64,
+        },
     )
 
 
+def split(frame: pl.DataFrame, settings: SplitSettings) -> Split:
+    """The split of a log whose items are the numbers of its rows."""
+    items = Vocabulary([str(row) for row in range(frame.height)])
+    return splits.split(histories.build(frame, items, ["view"]), settings)
+
+
 def parts(found: Split) -> dict[int, int]:
-    """The part of each row of the log, by its sequence."""
-    return dict(found.frame.select("sequence", "part").sort("sequence").iter_rows())
+    """The part of each row of the log, by its number."""
+    pairs = zip(found.events.items.tolist(), found.parts.tolist(), strict=True)
+    return dict(sorted(pairs))
+
+
+def rows(of: Histories) -> list[int]:
+    """The rows of the log that are in histories, in their order."""
+    return of.items.tolist()
 
 
 def test_global_time_by_hand() -> None:
@@ -47,13 +68,12 @@ def test_global_time_by_hand() -> None:
     assert parts(found) == {0: 0, 1: 0, 2: 1, 3: 1, 4: 2, 5: 2}
     assert found.test_seconds == START_SECONDS + 13 * DAY_SECONDS + 1
     test = found.window(2)
-    assert test.history["sequence"].to_list() == [0, 1, 2, 3]
-    assert test.relevant["sequence"].to_list() == [4, 5]
+    assert rows(test.history) == [0, 1, 2, 3]
+    assert rows(test.relevant) == [4, 5]
     assert test.at_seconds == found.test_seconds
     validation = found.window(1)
-    assert validation.history["sequence"].to_list() == [0, 1]
-    assert validation.relevant["sequence"].to_list() == [2, 3]
-    assert "part" not in validation.relevant.columns
+    assert rows(validation.history) == [0, 1]
+    assert rows(validation.relevant) == [2, 3]
 
 
 def test_a_stated_end_leaves_later_events_out() -> None:
@@ -80,9 +100,9 @@ def test_leave_one_out_is_stable() -> None:
     frame = log([("u", 5), ("u", 5), ("v", 1), ("u", 5), ("v", 2), ("u", 5)])
     found = split(frame, SplitSettings(kind="leave_one_out"))
     assert parts(found) == {0: 0, 1: 0, 2: 0, 3: 1, 4: 0, 5: 2}
-    assert found.window(2).history["sequence"].to_list() == [0, 1, 3, 2, 4]
-    assert found.window(2).relevant["sequence"].to_list() == [5]
-    assert found.window(1).relevant["sequence"].to_list() == [3]
+    assert rows(found.window(2).history) == [0, 1, 3, 2, 4]
+    assert rows(found.window(2).relevant) == [5]
+    assert rows(found.window(1).relevant) == [3]
     mixed = split(
         frame.sample(fraction=1, shuffle=True, seed=3), SplitSettings(kind="leave_one_out")
     )
@@ -92,15 +112,13 @@ def test_leave_one_out_is_stable() -> None:
 def test_random_split_takes_a_tenth_of_each_user_twice() -> None:
     frame = log([("u", day) for day in range(29)] + [("v", 1), ("v", 2), ("v", 3), ("w", 1)])
     found = split(frame, SplitSettings(kind="random_80_10_10"))
-    sizes = found.frame.group_by("user_id", "part").len().sort("user_id", "part")
-    assert sizes.rows() == [
-        ("u", 0, 25), ("u", 1, 2), ("u", 2, 2), ("v", 0, 1), ("v", 1, 1), ("v", 2, 1), ("w", 0, 1),
-    ]  # fmt: skip
+    of = [np.bincount(part, minlength=3).tolist() for part in np.split(found.parts, [29, 32])]
+    assert of == [[25, 2, 2], [1, 1, 1], [1, 0, 0]]  # u, v, w
     again = split(frame.reverse(), SplitSettings(kind="random_80_10_10"))
     assert parts(again) == parts(found)
     other = split(frame, SplitSettings(kind="random_80_10_10", seed=1))
     assert parts(other) != parts(found)
-    assert set(found.window(2).history["sequence"]) == {
+    assert set(rows(found.window(2).history)) == {
         row for row, part in parts(found).items() if part == 0
     }
 
@@ -209,15 +227,15 @@ def test_nothing_leaks_and_nothing_is_lost(events: list[tuple[str, float]], kind
         found = split(frame, SplitSettings.model_validate({"kind": kind}))
     except UsageFault:
         return
-    assert sorted(found.frame["sequence"]) == sorted(frame["sequence"])
+    assert sorted(rows(found.events)) == sorted(frame["sequence"])
     for part in (1, 2):
         window = found.window(part)
-        known, relevant = set(window.history["sequence"]), set(window.relevant["sequence"])
+        known, relevant = set(rows(window.history)), set(rows(window.relevant))
         assert relevant
         assert not known & relevant
         if kind == "global_time":
-            cut = datetime.datetime.fromtimestamp(window.at_seconds, datetime.UTC)
-            assert window.history["timestamp"].max() < cut <= window.relevant["timestamp"].min()  # type: ignore[operator]
+            cut = window.at_seconds
+            assert window.history.times.max(initial=0) < cut <= window.relevant.times.min()
         if kind == "leave_one_out":
             keys = {row: (time, row) for row, time in frame.select("sequence", "timestamp").rows()}
             owner = dict(frame.select("sequence", "user_id").rows())
@@ -232,9 +250,12 @@ def test_nothing_leaks_and_nothing_is_lost(events: list[tuple[str, float]], kind
 @pytest.mark.skipif(not MOVIELENS.exists(), reason="../shared/data/movielens-1m is absent")
 def test_movielens_leave_one_out_targets_are_the_last_rows_of_each_user() -> None:
     frame = pl.read_parquet(MOVIELENS).with_row_index("sequence").cast({"user_id": pl.String})
+    frame = frame.with_columns(
+        pl.col("sequence").cast(pl.String).alias("item_id"), event=pl.lit("view"), weight=1.0
+    )
     found = split(frame, SplitSettings(kind="leave_one_out"))
     test = found.window(2).relevant
-    assert test.height == 6040
+    assert len(test) == len(test.items) == 6040
     # the published order: a stable sort of the file by time, last row a user
     last = frame.sort("timestamp", maintain_order=True).group_by("user_id").last().sort("user_id")
-    assert test["sequence"].to_list() == last["sequence"].to_list()
+    assert rows(test) == last["sequence"].to_list()

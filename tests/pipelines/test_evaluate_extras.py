@@ -66,10 +66,10 @@ def test_fresh_lists_know_what_happened_before_their_moment_only(chosen: list[st
     settings = load(Settings, None, chosen)
     found, model = inputs.load(settings), train.load(settings)
     split = found.split(settings)
-    asked = lessons.question(settings, found, split, splits.TEST)
+    asked = lessons.question(split, splits.TEST)
     everyone = asked.everyone()
     span = staleness.spans(settings, split)[2]
-    log = found.histories(settings, split.frame)
+    log = split.events
     lists = staleness._fresh(settings, found, split, model, (everyone, asked.wanted(), span), 20)
     assert (lists >= 0).any(axis=1).all()
     offsets = dict(zip(log.user_ids, zip(log.offsets, log.offsets[1:], strict=False), strict=True))
@@ -111,7 +111,7 @@ def test_the_trade_off_is_that_of_the_validation_window(chosen: list[str]) -> No
     found, model = inputs.load(settings), train.load(settings)
     split = found.split(settings)
     table, _ = trade_off.measure(settings, found, split, model)
-    asked = lessons.question(settings, found, split, splits.VALIDATION)
+    asked = lessons.question(split, splits.VALIDATION)
     past = split.window(splits.VALIDATION).history
     recommender = answers.recommender(settings, found, model, past, asked.at_seconds)
     lists = answers.lists(recommender, asked, 5, HERE)

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import numpy as np
 import pytest
 
 from pipelines import cli, inputs
 from recsys import artefacts
 from recsys.data import interactions
+from recsys.data.histories import Histories
 from recsys.data.sample_shop import write_shop
 from recsys.data.settings import DataSettings
 from recsys.data.synthetic import ShopSettings
@@ -217,7 +218,9 @@ def test_a_quiet_shop_counts_every_day() -> None:
     times = [base + datetime.timedelta(days=n) for n in range(10)]
 
     def of(stamps: list[datetime.datetime]) -> datetime.date:
-        log = pl.DataFrame({"timestamp": pl.Series(stamps, dtype=pl.Datetime("us", "UTC"))})
+        times = np.array([int(stamp.timestamp()) for stamp in stamps])
+        zeros = np.zeros(len(times), np.int64)
+        log = Histories(("u",), np.array([0, len(times)]), zeros, zeros, times, zeros)
         empty: Any = None
         found = inputs.Inputs(empty, None, empty, log, Path(), Path(), frozenset())
         return found.next_day()

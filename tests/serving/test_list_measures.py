@@ -36,7 +36,8 @@ def broken(
 ) -> dict[str, float]:
     """Rules that staged files break, and how often."""
     release.write_parts(frame, folder / "lists")
-    found = list_measures.broken_rules(folder, USERS, ELIGIBLE, had, k)
+    parts = None if had is None else had.partition_by("user_id")
+    found = list_measures.broken_rules(folder, USERS, ELIGIBLE, parts, k)
     assert len(found) == 7
     return {name: count for name, count in found.items() if count}
 

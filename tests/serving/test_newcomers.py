@@ -8,8 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recsys.data import histories
+from recsys.data.histories import Histories
 from recsys.serving import audit, fallback, newcomers, release
 from recsys.serving.newcomers import NewcomerSettings
+from recsys.vocabulary import Vocabulary
 
 Made = Any
 USERS = pl.DataFrame({
@@ -20,10 +23,19 @@ USERS = pl.DataFrame({
 CALM = NewcomerSettings(strength=1.0)
 
 
+def had(who: list[str], what: list[int]) -> Histories:
+    """Histories of these users with these items, one event after the other."""
+    items = Vocabulary([str(item) for item in range(10)])
+    times = pl.Series([0] * len(who)).cast(pl.Datetime("us", "UTC"))
+    log = {"user_id": who, "item_id": [str(item) for item in what], "timestamp": times}
+    frame = pl.DataFrame(log).with_columns(event=pl.lit("view"), weight=1.0)
+    return histories.build(frame, items, ["view"])
+
+
 def fitted(users: pl.DataFrame = USERS, settings: NewcomerSettings = CALM) -> newcomers.Newcomers:
     # a and b (FR) choose item 0 twice and 1 once; c (US) item 1; a stranger item 2
-    who, what = pl.Series(["a", "b", "b", "c", "stranger"]), np.array([0, 0, 1, 1, 2])
-    found = newcomers.fit(users, who, what, 4, settings)
+    past = had(["a", "b", "b", "c", "stranger"], [0, 0, 1, 1, 2])
+    found = newcomers.fit(users, past, 4, settings)
     assert found is not None
     return found
 
@@ -49,8 +61,8 @@ def test_a_slow_loop_finds_the_same() -> None:
         "town": [f"t{n % 7}" for n in random.integers(0, 50, 40)],
     })  # fmt: skip
     who, what = random.integers(0, 40, 500), random.integers(0, 6, 500)
-    ids = pl.Series([f"u{n}" for n in who])
-    found = newcomers.fit(users, ids, what, 6, NewcomerSettings(strength=7.0))
+    past = had([f"u{n}" for n in who], what.tolist())
+    found = newcomers.fit(users, past, 6, NewcomerSettings(strength=7.0))
     assert found is not None
     combinations, member = found.groups(["u5"])
     wanted = np.zeros(6)
@@ -82,7 +94,7 @@ def test_rare_values_make_no_segment() -> None:
 def test_without_columns_there_are_no_segments(
     users: pl.DataFrame, settings: NewcomerSettings
 ) -> None:
-    assert newcomers.fit(users, pl.Series(["a"]), np.array([0]), 2, settings) is None
+    assert newcomers.fit(users, had(["a"], [0]), 2, settings) is None
 
 
 def test_lists_follow_the_segment_and_say_so(made: Made) -> None:
