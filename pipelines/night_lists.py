@@ -29,6 +29,7 @@ from recsys.settings import fingerprint
 
 Rows = npt.NDArray[np.int64]
 FEW_USERS = 1000
+USERS = 8192  # whose candidates are held at a time
 LIBRARIES = ("torch", "faiss-cpu", "numpy")  # they decide how a sum is rounded
 
 
@@ -111,9 +112,10 @@ def made(settings: Settings, night: Night, before: Earlier | None) -> Lists:
             pl.col("user_id").is_in(same.implode()) & (pl.col("source") == release.MODEL)
         )
         near = release.read_similar(before.release).sort("item_id", "rank")
-    lists = pl.concat([kept, fresh, _of_newcomers(settings, night)]).sort("user_id", "rank")
-    users = (frame["user_id"].n_unique() for frame in (fresh, kept))
-    return Lists(lists.rechunk(), near, *users)
+    users = [frame["user_id"].n_unique() for frame in (fresh, kept)]
+    lists = pl.concat([kept, fresh, _of_newcomers(settings, night)])
+    del kept, fresh
+    return Lists(lists.sort("user_id", "rank").rechunk(), near, *users)
 
 
 def _dealt(past: Histories, users: Rows, count: int) -> list[Rows]:
@@ -129,12 +131,18 @@ def _of_known(settings: Settings, night: Night, dealt: list[Rows]) -> pl.DataFra
     # the whole log stays here: a task may run on another machine
     recommender, vocabulary, k = night.recommender, night.found.vocabulary, settings.nightly.k
 
-    def of_bucket(histories: Histories) -> pl.DataFrame:
+    def of_block(histories: Histories) -> pl.DataFrame:
         ranked = recommender.lists(histories, k)
         known = np.diff(histories.offsets) > 0
         rows = np.where(known[:, None], ranked.rows, -1)
         ranked = replace(ranked, rows=rows)
         return release.list_frame(histories.user_ids, ranked, recommender.names, vocabulary.ids)
+
+    def of_bucket(histories: Histories) -> pl.DataFrame:
+        # a user's candidates with their terms take 20 KB, a row of a list 100 bytes
+        starts = range(0, max(1, len(histories)), USERS)
+        blocks = (histories_module.block(histories, start, start + USERS) for start in starts)
+        return pl.concat([of_block(block) for block in blocks])
 
     parts = [histories_module.of(night.past, users) for users in dealt]
     return pl.concat(map_buckets(of_bucket, parts, settings.engine))

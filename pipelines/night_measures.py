@@ -19,6 +19,7 @@ from recsys.evaluation import health
 from recsys.serving import list_measures, recommend, release
 from recsys.serving.baseline import Baseline
 
+COLUMNS = ["user_id", "rank", "item_id", "score", "source"]  # of lists, to be judged
 CANARIES = 100
 USERS = 100_000  # whose events are looked at together
 SETTLED_ITEMS = 3
@@ -134,16 +135,16 @@ def _of_lists(
 ) -> dict[str, float]:
     ids = night.found.vocabulary.ids
     eligible = pl.Series([ids[row] for row in night.recommender.index.rows], dtype=pl.String)
-    fewest, lists = settings.gates.fewest, release.read_lists(folder)
+    fewest, lists = settings.gates.fewest, release.read_lists(folder, COLUMNS)
     seen = None if settings.lists.candidates.repeats else _seen(night)
     settled = pl.concat([pl.Series(dtype=pl.String), *map(_settled, _seen(night))])
-    measures = list_measures.broken_rules(folder, night.people, eligible, seen, settings.nightly.k)
+    measures = list_measures.broken_rules(lists, night.people, eligible, seen, settings.nightly.k)
     measures |= list_measures.health(lists, settled, len(eligible), fewest)
     measures |= _canaries(settings, night, lists)
     age = before.days_before(night.plan.day)
     if before.folder is not None and age is not None and age <= settings.gates.overlap_days:
         changed = events != before.last.get("events")
-        last = release.read_lists(before.folder)
+        last = release.read_lists(before.folder, COLUMNS)
         measures |= list_measures.against(lists, last, changed, fewest)
     return measures
 

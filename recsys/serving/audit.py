@@ -16,7 +16,7 @@ PREVIOUS = "previous"
 
 def problems(lists: pl.DataFrame, examples: int = 20) -> list[str]:
     """What is wrong with lists as rows: items twice, gaps in ranks, scores that rise, no number."""
-    ordered = lists.sort("user_id", "rank")
+    ordered = lists.select("user_id", "rank", "item_id", "score").sort("user_id", "rank")
     user = pl.col("user_id")
     checks = {
         "an item stands twice": pl.struct("user_id", "item_id").is_duplicated(),

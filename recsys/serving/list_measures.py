@@ -5,7 +5,6 @@ item everywhere, too little in common with the last release or too much.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import polars as pl
 
@@ -17,19 +16,22 @@ PAIR = ["user_id", "item_id"]
 
 
 def broken_rules(
-    folder: Path, users: pl.Series, eligible: pl.Series, seen: Iterable[pl.DataFrame] | None, k: int
+    lists: pl.DataFrame,
+    users: pl.Series,
+    eligible: pl.Series,
+    seen: Iterable[pl.DataFrame] | None,
+    k: int,
 ) -> dict[str, float]:
     """Counts that must be 0 (gates G1, G2, G7, G8 and G9 of the reliability promises).
 
     Args:
-        folder: the staged release.
+        lists: as they are staged, read back.
         users: ids of everyone who must have a list.
         eligible: ids of the items that may be listed.
         seen: user_id, item_id of what users have had, in parts, each user in one of them; None
             where repeats are allowed.
         k: places of a list.
     """
-    lists = release.read_lists(folder)
     known = pl.DataFrame({"user_id": users.unique()})
     strangers = lists.select("user_id").unique().join(known, on="user_id", how="anti")
     had, counts = 0, [pl.DataFrame(schema={"user_id": pl.String, "had": pl.UInt32})]

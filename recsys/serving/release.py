@@ -40,19 +40,17 @@ def list_frame(
         item_ids: in row order.
     """
     place, rank = np.nonzero(ranked.rows >= 0)
-    ids = np.array(item_ids, dtype=object)
     terms = ranked.terms[place, rank]
     frame = pl.DataFrame(
         {
-            "user_id": pl.Series(np.array(user_ids, dtype=object)[place], dtype=pl.String),
+            "user_id": pl.Series(user_ids, dtype=pl.String)[place],
             "rank": pl.Series(rank + 1, dtype=pl.Int32),
-            "item_id": pl.Series(ids[ranked.rows[place, rank]], dtype=pl.String),
+            "item_id": pl.Series(item_ids, dtype=pl.String)[ranked.rows[place, rank]],
             "score": ranked.scores[place, rank],
             **{f"{TERM}{name}": terms[:, number] for number, name in enumerate(names)},
-            "source": pl.Series([MODEL] * len(place), dtype=pl.String),
         }
     )
-    return frame.sort("user_id", "rank")
+    return frame.with_columns(source=pl.lit(MODEL)).sort("user_id", "rank")
 
 
 def term_names(lists: pl.DataFrame) -> list[str]:
@@ -108,20 +106,20 @@ def write_tables(
     staged.rows[POPULAR_FILE] = len(popular)
 
 
-def read_lists(folder: Path) -> pl.DataFrame:
-    """All lists of a release, ids as texts.
+def read_lists(folder: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """All lists of a release, ids as texts; only some columns where these are named.
 
     Raises:
         InputFault: the files cannot be read.
     """
-    return _read(folder, "lists")
+    return _frame(parts(folder, "lists"), "lists", folder / "lists", columns)
 
 
 def read_similar(folder: Path) -> pl.DataFrame:
     """Similar items of a release, ids as texts; empty where there are none."""
     if not (folder / "similar").is_dir():
         return pl.DataFrame(schema={"item_id": pl.String, "similar_item_id": pl.String})
-    return _read(folder, "similar")
+    return _frame(parts(folder, "similar"), "similar", folder / "similar")
 
 
 def read_popular(folder: Path) -> pl.DataFrame:
@@ -133,10 +131,6 @@ def read_popular(folder: Path) -> pl.DataFrame:
     return _frame([folder / POPULAR_FILE], "popular lists", folder)
 
 
-def _read(folder: Path, table: str) -> pl.DataFrame:
-    return _frame(parts(folder, table), table, folder / table)
-
-
 def parts(folder: Path, table: str) -> list[Path]:
     """Files of a table, those that a published release's manifest knows."""
     if (folder / artefacts.MANIFEST).is_file():  # it decides what belongs to a published release
@@ -145,10 +139,12 @@ def parts(folder: Path, table: str) -> list[Path]:
     return sorted((folder / table).glob("part-*.parquet"))
 
 
-def _frame(paths: list[Path], table: str, where: Path) -> pl.DataFrame:
+def _frame(
+    paths: list[Path], table: str, where: Path, columns: list[str] | None = None
+) -> pl.DataFrame:
     """Parquet files one after the other, ids as texts."""
     try:
-        frame = pl.read_parquet(paths, hive_partitioning=False, glob=False)
+        frame = pl.read_parquet(paths, hive_partitioning=False, glob=False, columns=columns)
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise InputFault(
             f"{table} cannot be read: {str(error)[:200]}", where=str(where),

@@ -37,7 +37,7 @@ def broken(
     """Rules that staged files break, and how often."""
     release.write_parts(frame, folder / "lists")
     parts = None if had is None else had.partition_by("user_id")
-    found = list_measures.broken_rules(folder, USERS, ELIGIBLE, parts, k)
+    found = list_measures.broken_rules(release.read_lists(folder), USERS, ELIGIBLE, parts, k)
     assert len(found) == 7
     return {name: count for name, count in found.items() if count}
 
@@ -100,7 +100,9 @@ def test_whole_numbers_as_ids(tmp_path: Path) -> None:
     frame = release.outside_ids(rows(("1", "a"), ("2", "b")), {"user_id": True})
     release.write_parts(frame, tmp_path / "lists")
     users = pl.Series(["1", "2"])
-    assert not any(list_measures.broken_rules(tmp_path, users, ELIGIBLE, None, 1).values())
+    assert not any(
+        list_measures.broken_rules(release.read_lists(tmp_path), users, ELIGIBLE, None, 1).values()
+    )
 
 
 def test_what_was_changed_after_it_was_staged(tmp_path: Path) -> None:
