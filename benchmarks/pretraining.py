@@ -7,9 +7,11 @@ kind (text), theme alone, colour and pattern (photo), motion (clip). Items are w
 them, without their ids. Between modalities, items that no training has seen are asked for: a query
 is one modality, and they show another one only. Of texts those count that say what is to be seen,
 as half do in a shop of `write_shop(ShopSettings(described=0.5), folder)`; where none does, photo
-and text share the kind. With --towers both towers are trained from nothing and from the pretrained,
-for each of --seeds, and judged on validation and test, all items and those without training events;
-a shop with a small log is one of `ShopSettings(events=20_000)`. Results in `README.md` here.
+and text share the kind. Lists by nearness are those of a shop that has trained no recommender yet:
+what lies nearest to the mean of the last items that a user had. With --towers both towers are
+trained from nothing and from the pretrained, for each of --seeds, and judged on validation and
+test, all items and those without training events; a shop with a small log is one of
+`ShopSettings(events=20_000)`. Results in `README.md` here.
 """
 
 import argparse
@@ -22,7 +24,9 @@ from pipelines import inputs, lessons, pretrain
 from pipelines.settings import Settings
 from recsys.data.splits import TEST, VALIDATION
 from recsys.data.synthetic import ShopSettings, plant
+from recsys.evaluation.lists import row_sets
 from recsys.evaluation.metrics import match, recall_at_k
+from recsys.evaluation.ranking import rank
 from recsys.evaluation.significance import paired_difference
 from recsys.models import two_tower
 from recsys.models.item_features import ItemFeatures
@@ -31,6 +35,7 @@ from recsys.serving import recommend, vectors
 from recsys.settings import load
 
 K = 10
+LAST = 20  # items of a history that nearness asks about
 
 
 def main() -> None:
@@ -59,6 +64,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- |")
     for name, one in (("untrained", untrained), ("pretrained", model)):
         between(name, one, features, unseen, says)
+    by_nearness(settings, found, features, unseen, (untrained, model))
     print("\n| objective | right before | right after | chance | answers |")
     print("| --- | --- | --- | --- | --- |")
     for one in made.figures:
@@ -66,6 +72,37 @@ def main() -> None:
               f"| {one.answers} |")  # fmt: skip
     if chosen.towers:
         both_towers(settings, found, model, chosen.seeds)
+
+
+def by_nearness(
+    settings: Settings, found: inputs.Inputs, features: ItemFeatures, unseen: np.ndarray,
+    models: tuple[TwoTower, TwoTower],
+) -> None:  # fmt: skip
+    """Recall in the test window of lists by nearness; `unseen` items are also listed alone."""
+    asked = lessons.question(settings, found, found.split(settings), TEST)
+    past, everything = asked.known, np.ones_like(unseen)
+    seen = row_sets(past.offsets, past.items)
+    new = asked.relevant.restrict(unseen)
+    cases = {
+        "all items": (everything, asked.relevant),
+        "items without training events": (everything, new),
+        "the same, listed among themselves": (unseen, new),
+    }
+    print("\n| lists by nearness | users | untrained | pretrained | paired gain |")
+    print("| --- | --- | --- | --- | --- |")
+    for title, (eligible, relevant) in cases.items():
+        told = []
+        for model in models:
+            made = vectors.of_items(model, features.only(features.names))
+            made /= np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-9)
+            ends = zip(past.offsets[:-1], past.offsets[1:], strict=True)
+            last = [made[past.items[max(a, b - LAST) : b]].mean(axis=0) for a, b in ends]
+            lists = rank(np.stack(last) @ made.T, seen, eligible, K)
+            told.append(recall_at_k(match(lists, relevant), K))
+        gain = paired_difference(told[1], told[0], np.random.default_rng(0))
+        print(f"| recall_at_10, {title} | {np.isfinite(told[0]).sum()} | "
+              f"{np.nanmean(told[0]):.4f} | {np.nanmean(told[1]):.4f} | "
+              f"{gain.mean:+.4f} [{gain.low:+.4f} {gain.high:+.4f}] |", flush=True)  # fmt: skip
 
 
 def both_towers(
