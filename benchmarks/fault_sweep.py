@@ -65,9 +65,9 @@ Fault = tuple[str, int] | float
 class Sweep:
     """A command on a small shop, and how it is run under a fault."""
 
-    def __init__(self, command: str, folder: Path, disk: Path) -> None:
-        self.command, self.folder, self.disk = command, folder, disk
-        self.base, self.work = folder / "base", disk / "work"
+    def __init__(self, command: str, folder: Path, disk: Path | None = None) -> None:
+        self.command, self.folder, self.disk = command, folder, disk or folder
+        self.base, self.work = folder / "base", (disk or folder) / "work"
         self.seconds = HUNG_SECONDS  # of the quickest whole run so far
         self.words = [
             f"work={self.work}", f"data.folder={folder / 'shop'}", "tracking.enabled=false",

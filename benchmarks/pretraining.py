@@ -15,7 +15,9 @@ test, all items and those without training events; a shop with a small log is on
 """
 
 import argparse
+import contextlib
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -67,9 +69,9 @@ def main() -> None:
     by_nearness(settings, found, features, unseen, (untrained, model))
     print("\n| objective | right before | right after | chance | answers |")
     print("| --- | --- | --- | --- | --- |")
-    for one in made.figures:
-        print(f"| {one.name} | {one.before:.3f} | {one.after:.3f} | {one.chance:.3f} "
-              f"| {one.answers} |")  # fmt: skip
+    for figure in made.figures:
+        print(f"| {figure.name} | {figure.before:.3f} | {figure.after:.3f} | {figure.chance:.3f} "
+              f"| {figure.answers} |")  # fmt: skip
     if chosen.towers:
         both_towers(settings, found, model, chosen.seeds)
 
@@ -153,14 +155,12 @@ def recalls(
 
 def trained(settings: Settings, lesson: lessons.Lesson, begin: TwoTower | None) -> TwoTower:
     """Towers trained on the lesson, from the item tower of `begin` where there is one."""
-    if begin is not None:
-        chosen = settings.pretrain.model_copy(update={"warm_start": True})
-        settings = settings.model_copy(update={"pretrain": chosen})
-        kept = pretrain.load
-        pretrain.load = lambda _: begin
-    model, _ = lessons.fit(settings, lesson, None, lambda *_: None)
-    if begin is not None:
-        pretrain.load = kept
+    with contextlib.ExitStack() as stack:
+        if begin is not None:
+            chosen = settings.pretrain.model_copy(update={"warm_start": True})
+            settings = settings.model_copy(update={"pretrain": chosen})
+            stack.enter_context(mock.patch.object(pretrain, "load", return_value=begin))
+        model, _ = lessons.fit(settings, lesson, None, lambda *_: None)
     return model.cpu().eval()
 
 

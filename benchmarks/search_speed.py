@@ -10,6 +10,7 @@ faiss's, with 16 bits a dimension, its 1,000 nearest codes scored exactly. Resul
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import faiss
 import numpy as np
@@ -56,8 +57,8 @@ def main() -> None:
         has = torch.tensor([[True, False, False, False]])
         return vectors.of_items(model, ItemFeatures(tuple(WIDTHS), shown, has))
 
-    asked = every[random.integers(0, count, QUERIES)] + 0.05 * random.normal(size=(QUERIES, 64))
-    asked = asked.astype(np.float32)
+    noise = 0.05 * random.normal(size=(QUERIES, 64))
+    asked = (every[random.integers(0, count, QUERIES)] + noise).astype(np.float32)
     print("| index | recall_at_10 | search, ms | filtered, ms | similar, ms | built in, s |")
     print("| --- | --- | --- | --- | --- | --- |")
     truth = None
@@ -67,9 +68,9 @@ def main() -> None:
         built = time.perf_counter() - begin
         rows, _ = space.nearest(asked, K)
         truth = rows if truth is None else truth
-        whole = timed(lambda space=space: space.nearest(query(), K))
-        some = timed(lambda space=space: space.nearest(query(), K, allowed))
-        near = timed(lambda space=space: space.similar(7, K))
+        whole = timed(partial(lambda space: space.nearest(query(), K), space))
+        some = timed(partial(lambda space: space.nearest(query(), K, allowed), space))
+        near = timed(partial(space.similar, 7, K))
         print(f"| {kind} | {found(rows, truth):.3f} | {whole} | {some} | {near} | {built:.1f} |",
               flush=True)  # fmt: skip
     if "lsh" not in chosen.kinds:

@@ -48,7 +48,7 @@ def drawn(log: pl.DataFrame, born: pl.DataFrame, draw: np.random.Generator) -> p
 def chance(born: pl.DataFrame, facts: dict[str, Any]) -> float:
     """Expected recall of ten random items among those that can be listed."""
     there = born.filter("available", pl.col("created_at").str.slice(0, 19) < facts["from"][:19])
-    return 10 / len(there) * (1 - facts["unlistable"])
+    return 10 / len(there) * (1 - float(facts["unlistable"]))
 
 
 def judged(work: Path, shop: Path) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:

@@ -116,9 +116,8 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1], help="of the shops")
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     asked = parser.parse_args()
-    results, cap = "results", ()
-    if asked.epochs:
-        results, cap = f"results-{asked.epochs}", (f"train.epochs={asked.epochs}",)
+    results = f"results-{asked.epochs}" if asked.epochs else "results"
+    cap = (f"train.epochs={asked.epochs}",) if asked.epochs else ()
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in asked.only}
     for seed in asked.seeds:
         work = asked.folder / f"shop{seed}"
