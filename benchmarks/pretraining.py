@@ -81,7 +81,7 @@ def by_nearness(
     models: tuple[TwoTower, TwoTower],
 ) -> None:  # fmt: skip
     """Recall in the test window of lists by nearness; `unseen` items are also listed alone."""
-    asked = lessons.question(settings, found, found.split(settings), TEST)
+    asked = lessons.question(found.split(settings), TEST)
     past, everything = asked.known, np.ones_like(unseen)
     seen = row_sets(past.offsets, past.items)
     new = asked.relevant.restrict(unseen)

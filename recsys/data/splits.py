@@ -37,7 +37,8 @@ class SplitSettings(Section):
         ge=0,
         le=3650,
         description="Length of the validation window before the test window; 0: a week, or as long "
-        "as it takes to hold a hundredth of the log's events.",
+        "as it takes to hold a hundredth of the log's events and a hundred users with a history, "
+        "the latter within a tenth of the events.",
     )
     test_days: float = Field(
         0.0,
@@ -179,8 +180,8 @@ def check_no_leak(trained_until_seconds: float, window: Window, name: str) -> No
 
 def _by_time(events: Histories, settings: SplitSettings, newest_end: int) -> Split:
     end = _end_seconds(settings.end) if settings.end else newest_end
-    test = end - round((settings.test_days or windows.days(events.times, end)) * DAY_SECONDS)
-    validation = settings.validation_days or windows.days(events.times, test)
+    test = end - round((settings.test_days or windows.days(events, end)) * DAY_SECONDS)
+    validation = settings.validation_days or windows.days(events, test)
     validation = test - round(validation * DAY_SECONDS)
     kept = histories.active(histories.before(events, end))
     parts = (kept.times >= validation).astype(np.int8) + (kept.times >= test)

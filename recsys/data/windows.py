@@ -1,33 +1,57 @@
-"""How long a validation or test window must be to hold enough events to judge by."""
+"""How long a validation or test window must be to hold enough events and users to judge by."""
 
 import numpy as np
 import numpy.typing as npt
 
+from recsys.data import histories
+from recsys.data.histories import Histories
 from recsys.data.trends import DAY_SECONDS
 
+Seconds = npt.NDArray[np.int64]
 SHARE = 0.01  # of all events that a window shall hold,
 FEWEST, MOST = 1_000, 100_000  # but no fewer, and no more than is enough for any judgement;
 LARGEST_SHARE = 0.05  # of a small log, which has to be learned from too
+RETURNING = 100  # users with a history that a window shall ask about, too,
+MOST_FOR_USERS = 0.1  # of the events at most for their sake
 WEEK, LONGEST = 7, 3650  # days
 PART_OF_LOG = 8  # no window of a short log need be longer than this part of it
 
 
-def days(seconds: npt.NDArray[np.int64], end: int) -> int:
+def days(events: Histories, end: int) -> int:
     """Whole days before `end` that hold enough of a log: a week, or more where the log is thin.
 
     The tail of a log is often thin: the last week of MovieLens-1M has 381 of a million events, the
-    last week of a small shop a few dozen users.
+    last week of a small shop a few dozen users. And where people come once and never again, many
+    events say little about those whose histories a model reads.
 
     Args:
-        seconds: `[E]` epoch seconds of all events, in any order.
+        events: of the log.
         end: where the window ends; later events are not in it.
     """
-    before = seconds[seconds < end]
-    if not len(before):
+    inside = histories.active(histories.before(events, end))
+    if not len(inside):
         return WEEK
-    needed = min(max(len(seconds) * SHARE, min(FEWEST, len(seconds) * LARGEST_SHARE)), MOST)
-    place = max(0, len(before) - max(1, int(needed)))
-    oldest = int(np.partition(before, place)[place])
+    before, count = inside.times, len(events.times)
+    needed = min(max(count * SHARE, min(FEWEST, count * LARGEST_SHARE)), MOST)
     span = (end - int(before.min())) / DAY_SECONDS
     shortest = min(max(1, int(span / PART_OF_LOG)), WEEK)
-    return min(max(-(-(end - oldest) // DAY_SECONDS), shortest), LONGEST)
+    enough = max(_holding(before, needed, end), shortest)
+    longest = _holding(before, min(count * MOST_FOR_USERS, MOST), end)
+    if longest > enough:
+        lengths = np.arange(enough, longest + 1)
+        known = _returning(inside, end - lengths * DAY_SECONDS)
+        enough = int(lengths[np.minimum(known, RETURNING).argmax()])
+    return min(enough, LONGEST)
+
+
+def _holding(before: Seconds, events: float, end: int) -> int:
+    """Days before `end` that hold so many events, or all."""
+    place = max(0, len(before) - max(1, int(events)))
+    oldest = int(np.partition(before, place)[place])
+    return -(-(end - oldest) // DAY_SECONDS)
+
+
+def _returning(inside: Histories, starts: Seconds) -> Seconds:
+    """How many users have an event before each start and one after it."""
+    first, last = inside.times[inside.offsets[:-1]], inside.times[inside.offsets[1:] - 1]
+    return np.searchsorted(np.sort(first), starts) - np.searchsorted(np.sort(last), starts)

@@ -36,7 +36,10 @@ class RerankSettings(Section):
     """How the terms of a list's score are weighed; `model.trends` says which there are."""
 
     prior: float = Field(
-        1e-3, ge=0, description="pull of the fitted weights towards those of training (L2)"
+        1.0,
+        ge=0,
+        description="pull of the fitted weights towards those of training (L2), in users: the more "
+        "users the window holds, the less it counts",
     )
     enabled: bool = Field(True, description="false lists as the model scores")
     users: int = Field(
@@ -136,8 +139,8 @@ def fit(
 def most_likely(choices: Choices, start: Floats, prior: float) -> Floats:
     """`[T]` weights of a conditional logit (McFadden, 1974).
 
-    Maximises the mean over users of the mean log probability of what they took, less `prior` times
-    the squared distance to `start [T]`.
+    Maximises the sum over users of the mean log probability of what they took, less `prior` times
+    the squared distance to `start [T]`: a normal prior, which a few users cannot outweigh.
     """
     inputs, absent = torch.from_numpy(choices.values), torch.from_numpy(choices.absent)
     taken = torch.from_numpy(choices.taken).double()
@@ -152,7 +155,7 @@ def most_likely(choices: Choices, start: Floats, prior: float) -> Floats:
         optimizer.zero_grad()
         logits = (inputs @ weights).masked_fill(absent, -torch.inf)
         surprise = logits.logsumexp(dim=1) - (share * logits.masked_fill(absent, 0.0)).sum(dim=1)
-        total = surprise.mean() + prior * ((weights - origin) ** 2).sum()
+        total = surprise.mean() + prior / len(taken) * ((weights - origin) ** 2).sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 

@@ -149,6 +149,19 @@ def test_an_empty_part_is_named(days: list[float], chosen: dict[str, str], named
 
 
 DAY = 86_400
+
+
+def visits(users: np.ndarray, seconds: np.ndarray) -> Histories:
+    """Histories of users, by their codes, with an event at each of the seconds."""
+    order = np.lexsort((seconds, users))
+    codes, sizes = np.unique(users, return_counts=True)
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    nothing = np.zeros(len(users), np.int32)
+    names = tuple(map(str, codes))
+    weights = np.ones(len(users), np.float32)
+    return Histories(names, offsets, nothing, nothing, seconds[order].astype(np.int64), weights)
+
+
 BUSY = [minute * 60 for minute in range(20_000)]  # 14 days, 1,440 events a day
 THIN = [BUSY[-1] + 10 * DAY * ten for ten in range(1, 41)]
 
@@ -168,8 +181,24 @@ THIN = [BUSY[-1] + 10 * DAY * ten for ten in range(1, 41)]
 def test_windows_are_as_long_as_it_takes(seconds: list[int], days: int) -> None:
     moments = np.array(seconds, np.int64)
     end = int(moments.max(initial=0)) + 1
-    assert windows.days(moments, end) == days
-    assert windows.days(moments[::-1], end) == days
+    assert windows.days(visits(np.zeros_like(moments), moments), end) == days
+
+
+@pytest.mark.parametrize(
+    ("every", "people", "days"),
+    [
+        pytest.param(12, 60, 10, id="all who ever come back do so within ten days"),
+        pytest.param(12, 140, 12, id="eight a day: a hundred after twelve"),
+        pytest.param(50, 590, 10, id="ten come back, and no more within thirty days"),
+        pytest.param(40_000, 1, 10, id="nobody comes back"),
+    ],
+)
+def test_windows_hold_users_with_a_history(every: int, people: int, days: int) -> None:
+    # 300 days of 100 events, each of somebody who comes once, but every so many of a few people in
+    # turn; ten days hold a thousand events, thirty a tenth of all
+    number = np.arange(30_000)
+    users = np.where(number % every == 0, number // every % people, 1_000 + number)
+    assert windows.days(visits(users, number // 100 * DAY), 300 * DAY) == days
 
 
 def test_windows_that_nobody_stated_are_chosen_one_after_the_other() -> None:

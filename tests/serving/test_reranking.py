@@ -96,7 +96,7 @@ def test_planted_weights_are_found() -> None:
 
 def test_fit_is_the_least_of_a_plain_loss() -> None:
     found, terms, chosen = planted(np.array([0.6, 1.3, -0.4]), 60, 1)
-    settings = RerankSettings(prior=0.05, places=0)
+    settings = RerankSettings(prior=3, places=0)
 
     def loss(weights: np.ndarray) -> float:
         total = 0.0
@@ -108,7 +108,7 @@ def test_fit_is_the_least_of_a_plain_loss() -> None:
             ]
             hit = found.rows[user].tolist().index(chosen.rows[user])
             total += np.log(np.exp(scores).sum()) - scores[hit]
-        return total / 60 + 0.05 * ((weights - [1, 0, 0]) ** 2).sum()
+        return total + 3 * ((weights - [1, 0, 0]) ** 2).sum()
 
     fitted = np.array(reranking.fit(found, 0.5, terms, chosen, settings).weights)
     for step in np.concatenate([np.eye(3), -np.eye(3)]) * 0.01:
@@ -117,8 +117,21 @@ def test_fit_is_the_least_of_a_plain_loss() -> None:
 
 def test_a_strong_prior_leaves_similarity_alone() -> None:
     found, terms, chosen = planted(np.array([0.6, 1.3, -0.4]), 200, 2)
-    weights = reranking.fit(found, 0.5, terms, chosen, RerankSettings(prior=1e6, places=0)).weights
+    weights = reranking.fit(found, 0.5, terms, chosen, RerankSettings(prior=1e9, places=0)).weights
     np.testing.assert_allclose(weights, [1, 0, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize(("users", "least", "most"), [(5, 0.2, 0.8), (2000, 0.9, 1.1)])
+def test_many_users_move_the_weights_and_a_few_hardly_do(
+    users: int, least: float, most: float
+) -> None:
+    way = np.array([-0.4, 1.3, -0.4])  # from the trained weights to the true ones
+    moved = []
+    for seed in range(8):
+        found, terms, chosen = planted(np.array([1.0, 0, 0]) + way, users, seed)
+        reranker = reranking.fit(found, 0.5, terms, chosen, RerankSettings(places=0))
+        moved.append((np.array(reranker.weights) - [1, 0, 0]) @ way / (way @ way))
+    assert least < np.mean(moved) < most
 
 
 def test_fitting_twice_gives_the_same_bits() -> None:
