@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from fault_sweep import Sweep
+from fault_sweep import HUNG_SECONDS, Sweep
 
 from pipelines import basis, encode, evaluate, inputs, trained
 from pipelines.settings import Settings
@@ -103,6 +103,7 @@ def main() -> None:
     sweep = Sweep("nightly", chosen.folder.absolute() / "flips")
     sweep.prepare()
     sweep.begin()
+    assert sweep.wait(sweep.forked(["train"]), HUNG_SECONDS) == 0  # leaves checkpoints
     settings, chance, bad = load(Settings, None, sweep.words), random.Random(0), 0
     for name, (folder, read) in kinds(settings).items():
         if chosen.kinds and name not in chosen.kinds:
