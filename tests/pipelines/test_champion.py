@@ -115,7 +115,7 @@ def test_a_better_model_goes_live(work: Work) -> None:
     poor = work.live()
     assert "uncompared: champion.rule=always" in work.verdict()["why"]
     assert poor != first
-    assert work.recsys("train", "champion.rule=better", "train.seed=1") == 0
+    assert work.recsys("train", "champion.rule=better", "train.seed=3", "train.epochs=15") == 0
     assert work.verdict()["difference"][0] > 0
     assert work.live() not in (first, poor)
     assert len(work.models()) == 3
