@@ -2,11 +2,13 @@
 
     python benchmarks/scale.py 500x2000 1500x2000 1500x8000 4500x2000
     python benchmarks/scale.py --only ingest --events 50 20000x20000 200000x20000 2000000x20000
+    python benchmarks/scale.py --events 20 --set train.catch_up_epochs=1 2000x2000 20000x2000
 
 Each load (users x items) is generated, ingested, trained for one epoch, judged and listed, each by
 a command in a process of its own: its CPU seconds, imports included, its peak memory, and the bytes
-of what it published. Through all loads but the last goes a plane over (1, events, items), which
-is set beside the last one. `pipelines/costs.py` has its constants from here.
+of what it published; each is printed as it comes. Of four loads and more, a plane over (1, events,
+items) through all but the last is set beside the last one. `pipelines/costs.py` has its constants
+from here.
 """
 
 import argparse
@@ -65,6 +67,7 @@ def command(name: str, folder: Path, more: list[str]) -> dict[str, float]:
         f"work={folder.parent / 'work'}", f"data.folder={folder}", "tracking.enabled=false",
         "train.epochs=1", "split.validation_days=7", "split.test_days=7",
         'evaluation.baselines.names=["popular"]', "gates.rules.beats_popular.on=false",
+        "gates.rules.one_direction.on=false", "gates.rules.one_item_in_lists.on=false",
     ]  # fmt: skip
     used = process(["-m", "pipelines", name, *words, *more])
     made = sum(size(folder.parent / "work" / part) for part in MADE.get(name, ())) / 1e6
@@ -110,6 +113,7 @@ def measured(
         for stage in names:
             used = command(stage, folder, more)
             found |= {f"{stage} {what}": value for what, value in used.items()}
+            print(f"{users}x{items}", stage, json.dumps(used), file=sys.stderr, flush=True)
     return found
 
 
@@ -131,15 +135,17 @@ def main() -> None:
             json.dumps({name: round(value, 3) for name, value in rows[-1].items()}),
             flush=True,
         )
-    print(
-        "| | " + " | ".join(asked.loads) + " | last / first | one | an event | an item | foreseen |"
-    )
+    planes = len(rows) > 3
+    heads = [*asked.loads, *(f"x {load}" for load in asked.loads[1:])]
+    heads += ["one", "an event", "an item", "foreseen"] if planes else []
+    print("| | " + " | ".join(heads) + " |")
     for key in rows[0]:
         values = np.array([row[key] for row in rows])
-        plane = np.linalg.lstsq(np.array(touched[:-1], float), values[:-1], rcond=None)[0]
-        foreseen = float(np.array(touched[-1]) @ plane)
-        told = [f"{value:.2f}" for value in values] + [f"{values[-1] / max(values[0], 1e-9):.1f}"]
-        told += [f"{value:.3g}" for value in plane] + [f"{foreseen:.2f}"]
+        told = [f"{value:.2f}" for value in values]
+        told += [f"{value:.1f}" for value in values[1:] / np.maximum(values[:-1], 1e-9)]
+        if planes:
+            plane = np.linalg.lstsq(np.array(touched[:-1], float), values[:-1], rcond=None)[0]
+            told += [f"{value:.3g}" for value in (*plane, float(np.array(touched[-1]) @ plane))]
         print(f"| {key} | " + " | ".join(told) + " |")
 
 

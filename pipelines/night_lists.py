@@ -19,7 +19,7 @@ import torch
 from pipelines.night import Night
 from pipelines.settings import Settings
 from recsys import __version__, artefacts
-from recsys.data import buckets, partition
+from recsys.data import buckets
 from recsys.data import histories as histories_module
 from recsys.data.histories import Histories
 from recsys.engine import map_buckets
@@ -99,13 +99,13 @@ def made(settings: Settings, night: Night, before: Earlier | None) -> Lists:
     ids = night.found.vocabulary.ids
     past, count = night.past, settings.data.buckets
     if before is None:
-        fresh = _of_known(settings, night, _dealt(past, np.arange(len(past)), count))
+        fresh = _of_known(settings, night, _dealt(np.arange(len(past)), count))
         near = similar.frame(night.recommender, ids, settings.nightly.similar)
         kept = fresh.clear()
     else:
         changed = _changed(night, count, before.log)
         anew = np.array([user in changed for user in past.user_ids], np.bool_)
-        fresh = _of_known(settings, night, _dealt(past, np.flatnonzero(anew), count))
+        fresh = _of_known(settings, night, _dealt(np.flatnonzero(anew), count))
         same = pl.Series(past.user_ids, dtype=pl.String).filter(~anew)
         lists = release.read_lists(before.release).select(fresh.columns)
         kept = lists.filter(
@@ -113,21 +113,21 @@ def made(settings: Settings, night: Night, before: Earlier | None) -> Lists:
         )
         near = release.read_similar(before.release).sort("item_id", "rank")
     users = [frame["user_id"].n_unique() for frame in (fresh, kept)]
-    lists = pl.concat([kept, fresh, _of_newcomers(settings, night)])
-    del kept, fresh
-    return Lists(lists.sort("user_id", "rank").rechunk(), near, *users)
+    others = pl.concat([kept, _of_newcomers(settings, night)])
+    lists = fresh if others.is_empty() else pl.concat([fresh, others]).sort("user_id", "rank")
+    return Lists(lists, near, *users)
 
 
-def _dealt(past: Histories, users: Rows, count: int) -> list[Rows]:
-    """The users of each bucket; few as one task: blocks of the towers are filled up anyway."""
-    if len(users) <= FEW_USERS:
-        return [users]
-    dealt = partition.bucket_of((past.user_ids[user] for user in users), count)
-    return [users[dealt == bucket] for bucket in range(count)]
+def _dealt(users: Rows, count: int) -> list[Rows]:
+    """Users of each task, neighbours by their ids, so that lists come as they are published.
+
+    Few users are one task: blocks of the towers are filled up anyway.
+    """
+    return np.array_split(users, 1 if len(users) <= FEW_USERS else count)
 
 
 def _of_known(settings: Settings, night: Night, dealt: list[Rows]) -> pl.DataFrame:
-    """Lists of users with events, bucket by bucket."""
+    """Lists of users with events, task by task, sorted by user and rank."""
     # the whole log stays here: a task may run on another machine
     recommender, vocabulary, k = night.recommender, night.found.vocabulary, settings.nightly.k
 
@@ -138,14 +138,14 @@ def _of_known(settings: Settings, night: Night, dealt: list[Rows]) -> pl.DataFra
         ranked = replace(ranked, rows=rows)
         return release.list_frame(histories.user_ids, ranked, recommender.names, vocabulary.ids)
 
-    def of_bucket(histories: Histories) -> pl.DataFrame:
+    def of_task(histories: Histories) -> pl.DataFrame:
         # a user's candidates with their terms take 20 KB, a row of a list 100 bytes
         starts = range(0, max(1, len(histories)), USERS)
         blocks = (histories_module.block(histories, start, start + USERS) for start in starts)
         return pl.concat([of_block(block) for block in blocks])
 
     parts = [histories_module.of(night.past, users) for users in dealt]
-    return pl.concat(map_buckets(of_bucket, parts, settings.engine))
+    return pl.concat(map_buckets(of_task, parts, settings.engine))
 
 
 def _of_newcomers(settings: Settings, night: Night) -> pl.DataFrame:

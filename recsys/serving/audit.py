@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from recsys import artefacts
@@ -12,6 +13,7 @@ from recsys.progress import say
 from recsys.serving import release
 
 PREVIOUS = "previous"
+ROWS = 1_000_000  # of lists that are checked together
 
 
 def problems(lists: pl.DataFrame, examples: int = 20) -> list[str]:
@@ -24,13 +26,28 @@ def problems(lists: pl.DataFrame, examples: int = 20) -> list[str]:
         "a score rises": pl.col("score").diff().over(user).fill_null(0.0) > 0,
         "a score is not finite": ~pl.col("score").is_finite(),
     }
+    wrong_users = {what: [pl.Series(dtype=pl.String)] for what in checks}
+    for part in _by_users(ordered):
+        for what, wrong in checks.items():
+            wrong_users[what].append(part.filter(wrong)["user_id"].unique(maintain_order=True))
     found = []
-    for what, wrong in checks.items():
-        users = ordered.filter(wrong)["user_id"].unique(maintain_order=True)
+    for what, series in wrong_users.items():
+        users = pl.concat(series)
         if len(users):
             shown = ", ".join(str(value) for value in users.head(examples))
             found.append(f"{what} in the lists of {len(users):,} users: {shown}")
     return found
+
+
+def _by_users(ordered: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """About `ROWS` rows at a time, all of a user together: checks take several times a part."""
+    owner = ordered["user_id"].rle_id().to_numpy()
+    start = 0
+    while start < len(owner):
+        last = owner[min(start + ROWS, len(owner)) - 1]
+        stop = int(np.searchsorted(owner, last, side="right"))
+        yield ordered[start:stop]
+        start = stop
 
 
 def verify(root: Path, name: str = "") -> dict[str, Any]:

@@ -82,7 +82,7 @@ def write_parts(frame: pl.DataFrame, folder: Path) -> dict[str, int]:
     folder.mkdir(parents=True, exist_ok=True)
     rows = {}
     for number, start in enumerate(range(0, max(1, len(frame)), ROWS_PER_PART)):
-        part = frame.slice(start, ROWS_PER_PART)
+        part = frame.slice(start, ROWS_PER_PART).rechunk()  # chunks would show in the file
         name = f"{folder.name}/part-{number:05d}.parquet"
         part.write_parquet(folder.parent / name, **PARQUET)
         rows[name] = len(part)

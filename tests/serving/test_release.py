@@ -150,15 +150,21 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize("rows", [1, 1_000_000])
 @pytest.mark.parametrize("what", WRONG)
-def test_l04_lists_that_break_the_rules(tmp_path: Path, what: str) -> None:
+def test_l04_lists_that_break_the_rules(
+    tmp_path: Path, what: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "ROWS", rows)  # that are checked together
     publish(tmp_path, "v1", WRONG[what])
     with pytest.raises(InputFault, match=f"{what} in the lists of 1 users: u2"):
         audit.verify(tmp_path)
     assert audit.problems(lists()) == []
 
 
-def test_l04_names_the_first_twenty_users(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [1, 2, 1_000_000])
+def test_l04_names_the_first_twenty_users(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "ROWS", rows)  # that are checked together
     frame = pl.concat(
         [lists().with_columns(user_id=pl.lit(f"u{number:02}"), rank=pl.lit(2, pl.Int32)).head(1)
          for number in range(30)]
