@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from recsys import distributed
+from recsys import distributed, memory
 from recsys.errors import InputFault
 from recsys.models.precision import quick_products
 from recsys.models.two_tower import TwoTower
@@ -65,6 +65,7 @@ def fit(
             run.close_epoch(validate, report)
     run.result.finished = True
     run.take_best()
+    memory.give_back()
     return run.result
 
 
@@ -101,6 +102,7 @@ def catch_up(model: TwoTower, data: TrainingData, settings: TrainingSettings) ->
             run.result.epoch, run.result.batch = epoch, 0
             run.train_epoch(_silent)
     model.eval()
+    memory.give_back()
     return run.result.step
 
 
