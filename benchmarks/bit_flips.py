@@ -14,10 +14,11 @@ import collections
 import json
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from fault_sweep import HUNG_SECONDS, Sweep
+from fault_sweep import Sweep
 
 from pipelines import basis, encode, evaluate, inputs, trained
 from pipelines.settings import Settings
@@ -100,10 +101,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("work/faults"))
     parser.add_argument("kinds", nargs="*")
     chosen = parser.parse_args()
-    sweep = Sweep("nightly", chosen.folder.absolute() / "flips")
+    folder = chosen.folder.absolute() / "flips"
+    shutil.rmtree(folder, ignore_errors=True)
+    sweep = Sweep("nightly", folder)
     sweep.prepare()
     sweep.begin()
-    assert sweep.wait(sweep.forked(["train"]), HUNG_SECONDS) == 0  # leaves checkpoints
     settings, chance, bad = load(Settings, None, sweep.words), random.Random(0), 0
     for name, (folder, read) in kinds(settings).items():
         if chosen.kinds and name not in chosen.kinds:

@@ -87,7 +87,8 @@ class Sweep:
         }
         for words in before[self.command]:
             assert self.wait(self.forked(words), HUNG_SECONDS) == 0, words
-        shutil.rmtree(self.work / "checkpoints", ignore_errors=True)  # of another training
+        if self.command == "train":  # they are another training's
+            shutil.rmtree(self.work / "checkpoints", ignore_errors=True)
         shutil.move(self.work, self.base)
 
     def begin(self) -> None:
