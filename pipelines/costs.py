@@ -1,35 +1,39 @@
-"""What each stage costs for each event and item, as measured; `recsys plan` multiplies.
+"""What each stage costs for each event, item and user, as measured; `recsys plan` multiplies.
 
-One core of an AMD EPYC with AVX-512, default settings, one epoch, 30 events a user, items with a
-title and no pictures. Every number is a plane that `benchmarks/scale.py` laid through its smaller
-loads (benchmarks/README.md shows how well it met the larger one), but what ingest takes for an
-event: a line through four sizes, at 50 events a user and 16 buckets (its memory goes by the largest
-bucket, so more of them take less). `SEARCH` is from `benchmarks/nightly_speed.py`. None is a guess:
-what was not measured is not here.
+One core of an AMD EPYC with AVX-512, default settings, one epoch, items with a title and no
+pictures; `benchmarks/scale.py` measured it, and benchmarks/README.md shows the loads and how well
+the constants met others. Training and the night: 2,000 to 200,000 users of 20 events. Ingest: 50
+events, 16 buckets (its memory goes by the largest bucket, so more of them take less). `SEARCH` is
+from `benchmarks/nightly_speed.py`. None is a guess: what was not measured is not here.
 """
 
 from dataclasses import dataclass
 
+FITTED = 20_000  # users at most on whom the weights of the lists' terms are fitted
+
 
 @dataclass(frozen=True)
 class Cost:
-    """`one + event * events + item * items`, of whatever unit these have."""
+    """Of the whole, of each event, item and user, and of each of at most `FITTED` users."""
 
     one: float
     event: float
     item: float
+    user: float = 0.0
+    fitted: float = 0.0
 
-    def of(self, events: float, items: float) -> float:
+    def of(self, users: float, events: float, items: float) -> float:
         """The cost of so many."""
-        return self.one + self.event * events + self.item * items
+        each = self.event * events + self.item * items + self.user * users
+        return self.one + each + self.fitted * min(users, FITTED)
 
 
 @dataclass(frozen=True)
 class StageCosts:
-    """Of a stage: CPU seconds, bytes of peak memory, bytes that it publishes; None: unmeasured."""
+    """Of a stage: CPU seconds, bytes of peak memory, bytes that it publishes."""
 
     seconds: Cost
-    memory: Cost | None
+    memory: Cost
     disk: Cost
 
 
@@ -41,7 +45,7 @@ class Measured:
     items: float
 
 
-LARGEST = Measured(135_000, 8_000)  # of training and the night; ingest had 100 million events
+LARGEST = Measured(4_000_000, 20_000)  # of training and the night; ingest had 100 million events
 
 # seconds for one score of exact search: (1 / 5,183 - 1 / 18,086 users a second) / 90,000 items
 SEARCH = 1.53e-9
@@ -52,11 +56,16 @@ MEASURED = {
         memory=Cost(597e6, 17.5, 262),
         disk=Cost(61e3, 10.0, 29.0),
     ),
-    # peak memory of these two grows with what a batch and a block hold, not by a plane
     "train": StageCosts(
-        seconds=Cost(3.85, 54.7e-6, 48.6e-6), memory=None, disk=Cost(4.33e6, 10.2, 470)
+        seconds=Cost(4.8, 34.1e-6, 130e-6, fitted=0.83e-3),
+        memory=Cost(700e6, 78.6, 5.8e3, fitted=30.8e3),
+        disk=Cost(4.33e6, 10.2, 470),
     ),
+    # one pass of catching up was measured with it: 40 microseconds an event; two more take 29 each.
+    # An event's memory is that of training, which catching up is; a user's is that of a list of 20.
     "nightly": StageCosts(
-        seconds=Cost(4.44, 114e-6, 208e-6), memory=None, disk=Cost(1.17e6, 13.1, 304)
+        seconds=Cost(4.75, 98e-6, 168e-6),
+        memory=Cost(808e6, 78.6, 11e3, user=5.9e3),
+        disk=Cost(1.17e6, 13.1, 304),
     ),
 }

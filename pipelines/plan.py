@@ -9,8 +9,8 @@ from recsys.errors import UsageFault
 NOTE = """\
 CPU hours of one core (AMD EPYC, AVX-512), one epoch, default settings, items with a title. All
 constants are measured (pipelines/costs.py). The night catches up with 14 days of 60. Not
-measured, so not here: memory of training and the night, images and clips, `evaluate`, GPUs,
-several cores or machines, other widths, approximate search."""
+measured, so not here: images and clips, `evaluate`, GPUs, several cores or machines, other
+widths, approximate search."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Load:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage takes: CPU seconds, bytes of memory (None: unmeasured), bytes on disk."""
+    """What a stage takes: CPU seconds, bytes of memory, bytes on disk."""
 
     name: str
     cpu_seconds: float
-    memory: float | None
+    memory: float
     disk: float
 
 
@@ -47,8 +47,8 @@ def run(load: Load) -> dict[str, Any]:
     made = [stage(name, load, costs) for name, costs in MEASURED.items()]
     lines = [f"{'stage':8} {'CPU hours':>12} {'memory GB':>12} {'disk GB':>12}"]
     lines += [
-        f"{one.name:8} {one.cpu_seconds / 3600:12,.4f} {_gigabytes(one.memory)} "
-        f"{_gigabytes(one.disk)}"
+        f"{one.name:8} {one.cpu_seconds / 3600:12,.4f} {one.memory / 1e9:12,.3f} "
+        f"{one.disk / 1e9:12,.3f}"
         for one in made
     ]
     beyond = max(load.users * load.events / LARGEST.events, load.items / LARGEST.items)
@@ -62,16 +62,12 @@ def run(load: Load) -> dict[str, Any]:
 
 def stage(name: str, load: Load, costs: StageCosts) -> Stage:
     """What a stage takes by the events and items it touches, and the pairs that it compares."""
-    events = load.users * load.events
+    touched = load.users, load.users * load.events, load.items
     # validation ranks all items for each user; a night also finds similar items for each item
     rankers = {"train": load.users, "nightly": load.users + load.items}.get(name, 0)
     return Stage(
         name,
-        costs.seconds.of(events, load.items) + rankers * load.items * SEARCH,
-        costs.memory.of(events, load.items) if costs.memory else None,
-        costs.disk.of(events, load.items),
+        costs.seconds.of(*touched) + rankers * load.items * SEARCH,
+        costs.memory.of(*touched),
+        costs.disk.of(*touched),
     )
-
-
-def _gigabytes(count: float | None) -> str:
-    return f"{'unmeasured':>12}" if count is None else f"{count / 1e9:12,.3f}"
