@@ -228,7 +228,7 @@ def test_no_events() -> None:
         "split.kind=random",
     ],
 )
-def test_settings_that_make_no_sense(bad: str) -> None:
+def test_k10_settings_that_make_no_sense(bad: str) -> None:
     class All(settings.Section):
         split: SplitSettings = SplitSettings()
 
@@ -236,7 +236,7 @@ def test_settings_that_make_no_sense(bad: str) -> None:
         settings.load(All, None, [bad])
 
 
-def test_a_leak_is_named() -> None:
+def test_k07_a_leak_is_named() -> None:
     window = split(log([("u", 0), ("u", 8), ("u", 20)]), WEEKS).window(2)
     check_no_leak(window.at_seconds - 1, window, "test")
     with pytest.raises(UsageFault, match=r"leak: .* test window") as fault:

@@ -9,7 +9,7 @@ from recsys import tracking
 from recsys.tracking import TrackingSettings
 
 
-def test_metrics_reach_sqlite_under_legal_names(tmp_path: Path) -> None:
+def test_u05_u06_u07_metrics_reach_sqlite_under_legal_names(tmp_path: Path) -> None:
     with tracking.run(TrackingSettings(), tmp_path, "try") as tracker:
         tracker.metrics({"recall@10": 0.5, "loss": float("nan")}, step=3)
         tracker.parameters({"train": {"epochs": 3}, "long": "x" * 7000})
@@ -33,7 +33,7 @@ def test_the_alias_champion_names_the_live_model(tmp_path: Path) -> None:
     assert sorted(version.tags["folder"] for version in versions)[-1] == "model-3"
 
 
-def test_an_unreachable_server_never_fails_the_run(
+def test_u01_an_unreachable_server_never_fails_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = TrackingSettings(uri="http://user:s3cr3t@127.0.0.1:9")
@@ -51,7 +51,7 @@ def test_an_unreachable_server_never_fails_the_run(
         "host=x password=s3cr3t user=me", "https://host/?token=s3cr3t&x=1", "see https://s3cr3t@h",
     ],
 )  # fmt: skip
-def test_no_secret_is_recorded(text: str) -> None:
+def test_u02_no_secret_is_recorded(text: str) -> None:
     kept = tracking.without_secrets({"tracking": {"uri": text, "k": 3}, "more": [text, None]})
     assert "s3cr3t" not in str(kept)
     assert kept["tracking"]["k"] == 3
@@ -65,6 +65,6 @@ def test_disabled_means_untouched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("uri", ["ftp://x", "nothing", "javascript:x"])
-def test_unknown_schemes_are_refused(uri: str) -> None:
+def test_u03_unknown_schemes_are_refused(uri: str) -> None:
     with pytest.raises(ValidationError):
         TrackingSettings(uri=uri)
