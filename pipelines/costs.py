@@ -4,7 +4,8 @@ One core of an AMD EPYC with AVX-512, default settings, one epoch, items with a 
 pictures; `benchmarks/scale.py` measured it, and benchmarks/README.md shows the loads and how well
 the constants met others. Training and the night: 2,000 to 200,000 users of 20 events. Ingest: 50
 events, 16 buckets (its memory goes by the largest bucket, so more of them take less). `SEARCH` is
-from `benchmarks/nightly_speed.py`. None is a guess: what was not measured is not here.
+from `benchmarks/nightly_speed.py`. Two are inferred: an event's memory at night is taken as
+training's, and its time is one measured pass of catching up and two more at what one costs.
 """
 
 from dataclasses import dataclass
