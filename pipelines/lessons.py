@@ -1,5 +1,6 @@
 """What the towers learn from and are validated on; called by `train`, `tune` and `evaluate`."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from recsys.evaluation.lists import RowSets, row_sets
 from recsys.evaluation.metrics import match, recall_at_k
 from recsys.models import two_tower
 from recsys.models.two_tower import TwoTower
+from recsys.progress import say
 from recsys.serving import recommend
 from recsys.serving.moment import Shop
 from recsys.training import trainer
@@ -32,6 +34,9 @@ Rows = npt.NDArray[np.int64]
 VALIDATION_K = 10
 MOST_VALUES = 256  # of a column of users.* that are told apart
 FEWEST_USERS = 10  # who share a value, or nobody is told apart by it
+FEWEST_RETURNING = (
+    10  # users with a history in the validation window, or its visits are asked about
+)
 BLOCK = 4096  # users
 
 
@@ -45,8 +50,8 @@ class Question:
         new: what users without history did.
         new_ids: their ids.
         at_seconds: the window's beginning.
-        moments: `[U]` when each of the known asked: in leave-one-out the time of what they did, as
-            published tables have it; else None.
+        moments: `[U]` when each of the known asked: in leave-one-out and of visits the time of what
+            they did; else None.
     """
 
     known: Histories
@@ -118,6 +123,30 @@ def question(split: Split, part: int) -> Question:
     )
 
 
+def examined(split: Split) -> Question:
+    """What validation asks: what users with a history do in the window.
+
+    In a shop whose visitors hardly ever come back, or are not recognised, there are none: then it
+    asks for the last event of a visit that began in the window, by those before it.
+    """
+    asked = question(split, VALIDATION)
+    if split.kind != "global_time" or len(asked.known) >= FEWEST_RETURNING:
+        return asked
+    visits = histories_module.select(split.window(VALIDATION).relevant, asked.new_ids)
+    sizes = np.diff(visits.offsets)
+    last = np.zeros(len(visits.items), np.bool_)
+    last[visits.offsets[1:][sizes > 0] - 1] = True
+    begun = histories_module.active(histories_module.kept(visits, ~last))
+    if len(begun) <= len(asked.known):
+        return asked
+    say(f"validated by {len(begun):,} visits: {len(asked.known)} users of the window came back")
+    wanted = histories_module.select(histories_module.kept(visits, last), begun.user_ids)
+    return Question(
+        begun, row_sets(wanted.offsets, wanted.items), asked.new.block(0, 0), (),
+        asked.at_seconds, wanted.times,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Lesson:
     """What training needs besides the settings of model and training; `tune` shares it by trials.
@@ -146,7 +175,7 @@ def prepare(settings: Settings, found: Inputs, split: Split) -> Lesson:
     names = [found.vocabulary.ids[row] for row in np.flatnonzero(counts)]
     attributes = encode.fit_attributes(settings, found, counts > 0)
     features = stand_ins.item_features(settings, found, names, attributes)
-    asked = question(split, VALIDATION)
+    asked = examined(split)
     shop = found.shop(split.window(VALIDATION).history, asked.at_seconds, today=False)
     known = trends_of(settings, learned, found.created_seconds())
     columns = _user_columns(settings, found, learned)
@@ -201,7 +230,8 @@ def fit(
         for some in asked.blocks():
             ranked = recommender.candidates(some.known, moments=some.moments).rows
             recalls.append(recall_at_k(match(ranked, some.relevant), VALIDATION_K))
-        return float(np.nanmean(np.concatenate(recalls)))
+        judged = np.concatenate(recalls)
+        return float(np.nanmean(judged)) if np.isfinite(judged).any() else math.nan
 
     count_events(model, lesson.data)
     result = trainer.fit(model, lesson.data, validate, settings.train, folder, report, resume)

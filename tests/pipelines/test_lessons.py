@@ -6,6 +6,7 @@ import pytest
 from pipelines import lessons
 from pipelines.lessons import Question
 from recsys.data.histories import Histories
+from recsys.data.splits import Split
 from recsys.evaluation.lists import RowSets, row_sets
 
 
@@ -50,3 +51,44 @@ def test_a_sample_keeps_what_belongs_to_its_users() -> None:
         part, full = some.relevant.block(place, place + 1), whole.relevant.block(user, user + 1)
         assert part.rows.tolist() == full.rows.tolist()
     assert whole.sample(11).known.user_ids == some.known.user_ids
+
+
+def cut(visits: dict[str, list[int]], kind: str = "global_time") -> Split:
+    """A split of events at the given days, validation from day 10, test from day 20.
+
+    Items are numbered as the events.
+    """
+    days = np.array([day for times in visits.values() for day in times], np.int64)
+    offsets = np.concatenate([[0], np.cumsum([len(times) for times in visits.values()])])
+    number = np.arange(len(days))
+    events = Histories(
+        tuple(visits), offsets, number, number * 0, days, np.ones(len(days), np.float32)
+    )
+    parts = (days >= 10).astype(np.int8) + (days >= 20)
+    return Split(events, parts, kind, 10, 20, 30)
+
+
+def test_where_nobody_returns_validation_asks_for_the_last_event_of_a_visit() -> None:
+    visits = {"a": [1, 2], "b": [11, 12, 13], "c": [14], "d": [15, 16], "e": [18, 25]}
+    found = lessons.examined(cut(visits))
+    assert found.known.user_ids == ("b", "d")
+    assert found.known.items.tolist() == [2, 3, 6]  # of b and d, without their last
+    assert found.relevant.rows.tolist() == [4, 7]
+    assert found.moments is not None
+    assert found.moments.tolist() == [13, 16]
+    assert found.at_seconds == 10
+
+
+@pytest.mark.parametrize(("returning", "visits"), [(9, 12), (10, 1), (3, 2)])
+def test_who_returns_is_asked_while_there_are_enough(returning: int, visits: int) -> None:
+    users = {f"r{number}": [1, 2, 11, 12] for number in range(returning)}
+    users |= {f"v{number}": [13, 14] for number in range(visits)}
+    found = lessons.examined(cut(users))
+    by_visits = returning < lessons.FEWEST_RETURNING and visits > returning
+    assert {name[0] for name in found.known.user_ids} == ({"v"} if by_visits else {"r"})
+    assert (found.moments is not None) == by_visits
+
+
+def test_leave_one_out_asks_as_it_does() -> None:
+    split = cut({"a": [1, 2, 11], "b": [11, 12]}, "leave_one_out")
+    assert lessons.examined(split).known.user_ids == ("a",)

@@ -230,3 +230,17 @@ def test_a_quiet_shop_counts_every_day() -> None:
     ahead = base + datetime.timedelta(days=10)
     assert of([*busy, ahead]) == datetime.date(2026, 10, 11)
     assert of([*busy, *[ahead] * 5]) == datetime.date(2026, 10, 12)
+
+
+def test_a_shop_to_which_nobody_returns_has_nights(published: Shop, tmp_path: Path) -> None:
+    # every user's events of a day become a visitor of their own
+    shutil.copytree(published.folder / "shop", tmp_path / "shop")
+    shop = Shop(tmp_path)
+    for path in (shop.folder / "shop" / "interactions").iterdir():
+        head, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([head, *(f"{path.stem}-{row}" for row in rows)]) + "\n")
+    (shop.folder / "shop" / "users.csv").unlink()
+    assert shop.night("gates.rules.beats_popular.on=false") == 0  # nobody to list for is known
+    folder, manifest = shop.live()
+    assert manifest["measures"]["validation_recall"] > 0
+    assert manifest["counts"]["users"] == release.read_lists(folder)["user_id"].n_unique() > 500
