@@ -67,7 +67,7 @@ class Sweep:
 
     def __init__(self, command: str, folder: Path, disk: Path | None = None) -> None:
         self.command, self.folder, self.disk = command, folder, disk or folder
-        self.base, self.work = folder / "base", (disk or folder) / "work"
+        self.base, self.work = folder / "base", self.disk / "work"
         self.seconds = HUNG_SECONDS  # of the quickest whole run so far
         self.words = [
             f"work={self.work}", f"data.folder={folder / 'shop'}", "tracking.enabled=false",
