@@ -84,8 +84,9 @@ def baselines(
 ) -> dict[str, System]:
     """Every baseline sees all that happened before the window, and lists what may be listed."""
     fitted = known_baselines.fit_baselines(
-        past, len(recommender.item_vectors), asked.at_seconds, settings.evaluation.baselines
-    )
+        past, len(recommender.item_vectors), asked.at_seconds, settings.evaluation.baselines,
+        settings.lists.candidates.repeats,
+    )  # fmt: skip
     everyone, eligible = asked.everyone(), recommender.shop.eligible
     seen = None if settings.lists.candidates.repeats else recommend.seen_items(everyone)
 

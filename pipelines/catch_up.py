@@ -46,5 +46,5 @@ def caught_up(settings: Settings, found: Inputs, model: Model, until_seconds: in
         lessons.people_of(found, known, towers.shape.user_columns),
     )  # fmt: skip
     lessons.count_events(towers, data)
-    steps = trainer.catch_up(towers, data, settings.train)
+    steps = trainer.catch_up(towers, data, settings.training)
     return replace(model, towers=towers.cpu(), trained=names) if steps else model

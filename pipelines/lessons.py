@@ -234,7 +234,7 @@ def fit(
         return float(np.nanmean(judged)) if np.isfinite(judged).any() else math.nan
 
     count_events(model, lesson.data)
-    result = trainer.fit(model, lesson.data, validate, settings.train, folder, report, resume)
+    result = trainer.fit(model, lesson.data, validate, settings.training, folder, report, resume)
     return model, result
 
 

@@ -42,7 +42,11 @@ def run(settings: Settings) -> dict[str, Any]:
     learned = split.training
     size = len(found.vocabulary)
     batches = Batches(
-        learned, size, settings.model.users.max_length, settings.train.batches, settings.train.seed
+        learned,
+        size,
+        settings.model.users.max_length,
+        settings.training.batches,
+        settings.train.seed,
     )
     statistics = negatives.measure(batches, learned, size, settings.train.batches.mask_history)
     counts = histories.counts(learned, size)

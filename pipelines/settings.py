@@ -156,6 +156,14 @@ class Settings(Section):
         return Path(self.work)
 
     @property
+    def training(self) -> TrainingSettings:
+        """`train`, with targets that may be had again where lists may hold them again."""
+        chosen = self.train.batches.repeats
+        repeats = self.lists.candidates.repeats if chosen is None else chosen
+        batches = self.train.batches.model_copy(update={"repeats": repeats})
+        return self.train.model_copy(update={"batches": batches})
+
+    @property
     def event_names(self) -> tuple[str, ...]:
         """Event names in the order of their codes."""
         return tuple(sorted(self.data.events))

@@ -166,7 +166,7 @@ def _repeats(interactions: pl.DataFrame) -> Finding:
         share,
         share > 0.1,
         f"{share:.1%} of the events repeat an item the user already had: lists without seen items "
-        "can never hit these",
+        "can never hit these; lists.candidates.repeats=true lists them again",
     )
 
 

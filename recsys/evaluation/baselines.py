@@ -12,12 +12,20 @@ from recsys.evaluation.ease import fit_ease
 from recsys.evaluation.item_knn import fit_item_knn
 from recsys.evaluation.lists import Mask, Rows, RowSets, Scores, Sequences
 from recsys.evaluation.markov import fit_markov
+from recsys.evaluation.own_history import fit_own_history
 from recsys.evaluation.popular import fit_popular, fit_recent_popular
 from recsys.evaluation.ranking import rank
 from recsys.settings import Section
 
 BaselineName = Literal[
-    "popular", "recent_popular", "markov", "item_knn", "item_knn_recent", "ease", "ease_recent"
+    "popular",
+    "recent_popular",
+    "own_history",
+    "markov",
+    "item_knn",
+    "item_knn_recent",
+    "ease",
+    "ease_recent",
 ]
 WHOLE_HISTORY = 1_000_000  # events, more than anybody has
 CELLS_PER_BLOCK = 8_000_000
@@ -37,6 +45,7 @@ class BaselineSettings(Section):
         (
             "popular",
             "recent_popular",
+            "own_history",
             "markov",
             "item_knn",
             "item_knn_recent",
@@ -44,7 +53,8 @@ class BaselineSettings(Section):
             "ease_recent",
         ),
         description="Baselines that are fitted and evaluated beside the model; `recent` ones look "
-        "at a user's latest events, the others at the whole history.",
+        "at a user's latest events, the others at the whole history; own_history, what a user had "
+        "most, is left out where items are not listed again.",
     )
     half_life_days: float = Field(
         7.0, gt=0, description="Age at which an event counts half in recent_popular, days."
@@ -87,8 +97,9 @@ class FittedBaselines:
 
 
 def fit_baselines(
-    histories: Sequences, n_items: int, at_seconds: int, settings: BaselineSettings
-) -> FittedBaselines:
+    histories: Sequences, n_items: int, at_seconds: int, settings: BaselineSettings,
+    repeats: bool = False,
+) -> FittedBaselines:  # fmt: skip
     """Fits the baselines named in the settings on training histories.
 
     Args:
@@ -96,6 +107,7 @@ def fit_baselines(
         n_items: N.
         at_seconds: the moment of the lists, for recent_popular.
         settings: which, and how.
+        repeats: whether what users have had may be listed again; else own_history says nothing.
 
     Returns:
         those fitted in the order of the settings; one that the catalogue is too large for is in
@@ -104,6 +116,8 @@ def fit_baselines(
     fitted: dict[str, Baseline] = {}
     skipped: dict[str, str] = {}
     for name in settings.names:
+        if name == "own_history" and not repeats:
+            continue
         try:
             fitted[name] = fit(name, histories, n_items, at_seconds, settings)
         except ResourceFault as fault:
@@ -129,6 +143,8 @@ def fit(
             return fit_popular(histories, n_items)
         case "recent_popular":
             return fit_recent_popular(histories, n_items, at_seconds, s.half_life_days)
+        case "own_history":
+            return fit_own_history(histories, n_items)
         case "markov":
             return fit_markov(histories, n_items, s.markov_last, s.markov_decay, s.markov_reach)
         case "item_knn" | "item_knn_recent":

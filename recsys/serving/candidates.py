@@ -33,11 +33,25 @@ class CandidateSettings(Section):
 
 
 @dataclass(frozen=True)
+class UserTerms:
+    """T terms of a score that depend on the user besides the item: names and `[U, N, T]` values."""
+
+    names: tuple[str, ...]
+    values: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Candidates:
     """`[U, N]` item rows, best first, -1 behind the last, and similarities, -inf there."""
 
     rows: Rows
     similarities: Vectors
+    own: UserTerms | None = None
+
+    def of(self, users: Rows) -> "Candidates":
+        """The same of some users."""
+        own = self.own and UserTerms(self.own.names, self.own.values[users])
+        return Candidates(self.rows[users], self.similarities[users], own)
 
 
 def find(
@@ -75,6 +89,22 @@ def find(
                 queries[short], count, hidden=None if seen is None else seen.of(short)
             )
     return Candidates(rows, scores)
+
+
+def joined(found: Candidates, rows: Rows, similarities: Vectors) -> Candidates:
+    """`found` with `[U, M]` others of each user among them, each item once, -1 for none."""
+    width = found.rows.shape[1]
+    every = np.concatenate([found.rows, rows], axis=1)
+    scores = np.concatenate([found.similarities, similarities], axis=1)
+    order = np.argsort(every, axis=1, kind="stable")
+    ordered = np.take_along_axis(every, order, 1)
+    again = np.zeros(every.shape, np.bool_)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], 1)
+    again[:, :width] = False  # what was found stays, with the similarity that it was found by
+    gone = again | (every < 0)
+    every, scores = np.where(gone, -1, every), np.where(gone, -np.inf, scores)
+    best = np.lexsort((every, -scores), axis=1)
+    return Candidates(np.take_along_axis(every, best, 1), np.take_along_axis(scores, best, 1))
 
 
 def exact_twin(vectors: Vectors, index: Index) -> Index | None:

@@ -80,7 +80,8 @@ def _weighted(recommender: Recommender) -> Floats:
     """`[N, T]` weighted terms of every item; what asks for a history is 0."""
     values, weights = recommender.terms.values, np.asarray(recommender.reranker.weights)
     weighted = np.zeros((len(values), len(recommender.names)))
-    weighted[:, 1 : len(weights)] = values * weights[1:]
+    items = slice(1, 1 + values.shape[1])
+    weighted[:, items] = values * weights[items]
     return weighted
 
 

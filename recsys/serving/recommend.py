@@ -24,6 +24,7 @@ from recsys.serving import (
     index_tuning,
     moment,
     newcomers,
+    own_history,
     price_band,
     reranking,
     vectors,
@@ -41,6 +42,7 @@ Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Vectors = npt.NDArray[np.float32]
+USERS = 512  # whose own items are scored together
 
 
 class ListSettings(Section):
@@ -97,10 +99,30 @@ class Recommender:
         """
         asked = self.at_seconds if moments is None else moments
         users = vectors.of_users(self.model, self.item_vectors, histories, asked, self.people)
-        users = with_trend(users, np.ones(len(users)))
-        seen = None if self.settings.candidates.repeats else seen_items(histories)
+        queries = with_trend(users, np.ones(len(users)))
+        repeats = self.settings.candidates.repeats
+        seen = None if repeats else seen_items(histories)
         count = max(self.settings.candidates.count, at_least)
-        return candidates.find(self.index, users, seen, self.exact, count)
+        found = candidates.find(self.index, queries, seen, self.exact, count)
+        return self._with_own(found, histories, queries, asked) if repeats else found
+
+    def _with_own(
+        self, found: Candidates, histories: Histories, queries: Vectors, asked: float | Rows
+    ) -> Candidates:
+        """Candidates that know what each user has had; the latest of it is among them."""
+        had = own_history.past(histories, asked, self.model.settings.trends.half_lives_days)
+        rows = own_history.latest(had, len(queries), self.shop.eligible)
+        trend = self.model.temperature.item() * self.terms.offsets()
+        similarities = np.empty(rows.shape, np.float32)
+        for start in range(0, len(rows), USERS):
+            block = rows[start : start + USERS]
+            there = with_trend(
+                self.item_vectors[block].reshape(block.size, -1), trend[block].reshape(-1)
+            ).reshape(*block.shape, -1)
+            of_users = queries[start : start + USERS, :, None]
+            similarities[start : start + USERS] = (there @ of_users)[..., 0]
+        every = candidates.joined(found, rows, similarities)
+        return replace(every, own=own_history.terms(had, every.rows))
 
     def lists(self, histories: Histories, k: int, moments: Rows | None = None) -> Ranked:
         """`[U, k]` items of each user, with scores and their terms.
@@ -163,7 +185,8 @@ def prepare(
     if terms is None:
         terms = moment.item_terms(model, shop, at_seconds)
     if reranker is None:
-        reranker = reranking.as_trained(terms, settings.rerank)
+        days = model.settings.trends.half_lives_days if settings.candidates.repeats else ()
+        reranker = reranking.as_trained(terms, settings.rerank, own_history.names(days))
     queries = np.zeros((0, every.shape[1] + 1), np.float32)
     if sample is not None:
         users = vectors.of_users(model, every, sample, at_seconds, known)

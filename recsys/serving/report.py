@@ -134,6 +134,7 @@ GROUPS = {
     "similarity": "how near the item lies to what the user did",
     "popularity": "how much it is asked for lately",
     "freshness": "how new it is",
+    "own": "how often and how lately the user had it",
     "segment": "how much people like the user ask for it",
     "price": "how far it costs more or less than what the user takes",
     "diversity": "what it falls to make room for something else",

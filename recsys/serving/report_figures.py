@@ -17,6 +17,7 @@ LABELS = {
     "model": "Two towers alone",
     "popular": "Popular",
     "recent_popular": "Recently popular",
+    "own_history": "Own history",
     "item_knn": "Item k-NN",
     "item_knn_recent": "Item k-NN, latest events",
     "ease": "EASE",

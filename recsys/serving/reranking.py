@@ -6,6 +6,8 @@ after the lists are made.
     score = w_s * similarity / temperature + sum over half-lives of w_h * log popularity_h
             + sum over ages of w_f * freshness_f
 
+and, where lists may repeat, what `own_history` says of the user's own past.
+
 Every weighted term is a column of the published list, so that a row says why it stands there.
 """
 
@@ -100,9 +102,10 @@ class ItemTerms:
         return total
 
 
-def as_trained(terms: ItemTerms, settings: RerankSettings) -> Reranker:
-    """The weights that training gave: lists as the model scores."""
-    return Reranker(("similarity", *terms.names), (1.0, *terms.learned), settings)
+def as_trained(terms: ItemTerms, settings: RerankSettings, own: tuple[str, ...] = ()) -> Reranker:
+    """The weights that training gave: lists as the model scores; 0 for `own`, users' terms."""
+    weights = (1.0, *terms.learned, *(0.0 for _ in own))
+    return Reranker(("similarity", *terms.names, *own), weights, settings)
 
 
 def fit(
@@ -116,12 +119,12 @@ def fit(
     Raises:
         InputFault: the weights are not finite.
     """
-    trained = as_trained(terms, settings)
+    trained = as_trained(terms, settings, candidates.own.names if candidates.own else ())
     found = match(candidates.rows, relevant)
     usable = np.flatnonzero(found.hits.any(axis=1))
     if not settings.enabled or not len(usable) or len(trained.names) == 1:
         return trained
-    some = Candidates(candidates.rows[usable], candidates.similarities[usable])
+    some = candidates.of(usable)
     values = _values(some, temperature, terms)
     choices = Choices(values, some.rows < 0, found.hits[usable], found.totals[usable])
     weights = most_likely(choices, np.array(trained.weights), settings.prior)
@@ -172,10 +175,11 @@ def rerank(
     Raises:
         MismatchFault: the terms are not those that the weights were fitted to.
     """
-    if ("similarity", *terms.names) != reranker.names:
+    known = ("similarity", *terms.names, *(candidates.own.names if candidates.own else ()))
+    if known != reranker.names:
         raise MismatchFault(
             "the reranker was fitted with other terms",
-            value=f"{reranker.names} and {('similarity', *terms.names)}", where="rerank",
+            value=f"{reranker.names} and {known}", where="rerank",
             fix="train again with these settings",
         )  # fmt: skip
     weighted = _values(candidates, temperature, terms) * np.asarray(reranker.weights)
@@ -217,11 +221,13 @@ def read(folder: Path) -> Reranker:
 
 
 def _values(candidates: Candidates, temperature: float, terms: ItemTerms) -> Floats:
-    """`[U, N, T]` unweighted terms; zeros where there is no candidate."""
+    """`[U, N, T]` unweighted terms: similarity, items', users'; zeros where is no candidate."""
     rows, there = candidates.rows, candidates.rows >= 0
-    values = np.empty((*rows.shape, 1 + len(terms.names)))
+    own = candidates.own.values if candidates.own else np.zeros((*rows.shape, 0))
+    values = np.empty((*rows.shape, 1 + len(terms.names) + own.shape[-1]))
     similarity = candidates.similarities.astype(np.float64) / temperature
     values[..., 0] = np.where(there, similarity - terms.offsets()[rows], 0.0)
     for place, column in enumerate(terms.values.T, start=1):  # all at once would be a second copy
         values[..., place] = np.where(there, column[rows], 0.0)
+    values[..., values.shape[-1] - own.shape[-1] :] = own
     return values

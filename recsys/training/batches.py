@@ -47,10 +47,10 @@ class BatchSettings(Section):
     mask_history: bool = Field(
         default=True, description="items of a user's own window are no negatives of that user"
     )
-    repeats: bool = Field(
-        default=False,
-        description="learn the next event as it is; else the next item that is new to the user, "
-        "which is what lists without repeats are made of",
+    repeats: bool | None = Field(
+        default=None,
+        description="learn the next event as it is; false: the next item that is new to the user; "
+        "unset: as lists are made (lists.candidates.repeats)",
     )
     objective: Literal["next", "night"] = Field(
         default="night",
@@ -103,7 +103,7 @@ class Batches:
         self._users, self._starts, self._lengths = windows(
             histories.offsets, max_length, settings.windows
         )
-        self._next, self._strength = targets(histories, items, settings.repeats)
+        self._next, self._strength = targets(histories, items, bool(settings.repeats))
         self._days = (histories.times // DAY_SECONDS).astype(np.int32)
         self._day_before = day_before(histories.offsets, self._days)
         self._drop_targetless()

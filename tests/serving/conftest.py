@@ -58,8 +58,8 @@ def made() -> Made:
         settings = settings or ListSettings()
         reranker = None
         if weights is not None:
-            names = ("similarity", "popularity_1d", "freshness_3d")
-            reranker = Reranker(names, weights, settings.rerank)
+            names = ("similarity", "popularity_1d", "freshness_3d", "own_1d")
+            reranker = Reranker(names[: len(weights)], weights, settings.rerank)
         return recommend.prepare(model, features, shop, NOW, settings, reranker)
 
     return make

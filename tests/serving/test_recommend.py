@@ -60,13 +60,15 @@ VARIED = DiversitySettings(mmr=0.3, calibration=0.3, category_cap=3, price_band=
 
 @pytest.mark.parametrize("kind", ["exact", "ivf", "hnsw"])
 @pytest.mark.parametrize("rules", [DiversitySettings(), VARIED])
+@pytest.mark.parametrize("repeats", [False, True])
 def test_a_list_does_not_depend_on_who_else_is_listed(
-    made: Made, kind: str, rules: DiversitySettings
+    made: Made, kind: str, rules: DiversitySettings, repeats: bool
 ) -> None:
     # to the last bit: nights keep the lists of users of whom nothing has changed
-    count = CandidateSettings(count=40)
+    count = CandidateSettings(count=40, repeats=repeats)
     settings = ListSettings(index=IndexSettings(kind=kind), candidates=count, diversity=rules)
-    recommender = made(items=300, weights=(1.0, 0.3, 0.2), events=[5] * 9, settings=settings)
+    weights = (1.0, 0.3, 0.2, 0.7) if repeats else (1.0, 0.3, 0.2)
+    recommender = made(items=300, weights=weights, events=[5] * 9, settings=settings)
     random = np.random.default_rng(0)
     histories = [random.integers(0, 300, size).tolist() for size in random.integers(1, 230, 150)]
     every = recommender.lists(log_of(histories), 10)
