@@ -64,7 +64,7 @@ def test_names_zones_commas_and_photos_come_over(
     assert items["image"].to_list() == [
         ["media/vorn.jpg", "media/seite/links.jpg"], [], ["media/vorn.jpg", "media/fehlt.jpg"],
     ]  # fmt: skip
-    assert items["price"].to_list() == ["1299.50", "12.90", None]
+    assert items["price"].to_list() == [1299.5, 12.9, None]
     assert items["created_at"].dt.strftime("%F %R").to_list() == [
         "2026-04-30 22:00", None, "2026-05-31 22:00",
     ]  # fmt: skip
@@ -88,6 +88,37 @@ def test_check_takes_the_settings_that_an_import_wrote(
     told = capsys.readouterr()
     assert json.loads(told.out)["refusals"]
     assert "a night would refuse this data: items: 1 of 4 image paths" in told.err
+
+
+def test_a_cell_that_cannot_be_read_is_left_blank_and_named(
+    export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"Art {n};Topf;;{price};;;\n" for n, price in ((4, "9,90"), (5, "auf Anfrage")))
+    (export / "Artikel.csv").write_text(ITEMS + rows)
+    code, out = imported(export)
+    assert code == 0
+    told = capsys.readouterr().out
+    assert "1 Preis is not a number (mapping.items.decimal is ','): left blank" in told
+    assert "Artikel.csv:6:Preis: is not a number" in told
+    assert pl.read_parquet(out / "items.parquet")["price"].to_list()[-2:] == [9.9, None]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("decimal", '"."', "2 of 2 cells cannot be read: Preis is not a number"),
+        ("time", '"%d.%m.%Y"', "2 of 2 cells cannot be read: Ab is not a time"),
+    ],
+)
+def test_a_column_that_is_written_otherwise_is_refused_by_its_setting(
+    export: Path, capsys: pytest.CaptureFixture[str], setting: str, value: str, said: str
+) -> None:
+    code, out = imported(export, f"mapping.items.{setting}={value}")
+    assert code == 3
+    told = capsys.readouterr().err
+    assert said in told
+    assert f"mapping.items.{setting} is" in told
+    assert not out.exists()
 
 
 def test_events_without_a_weight_are_listed(

@@ -1,6 +1,6 @@
 """Where every row of an import went, and whether too many were refused."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,14 +20,18 @@ class Account:
         table: of ours, that its rows went into.
         kept: rows that are there.
         reasons: refused rows by reason.
-        examples: lines on the first refused rows of each reason.
+        examples: lines on the first refused rows and lost cells, by reason.
+        lost: cells without a value, by reason, in rows that are kept.
+        written: cells that hold something, by the reason for which some may be lost.
     """
 
     file: str
     table: str
     kept: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)
+    examples: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    lost: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
 
     @property
     def refused(self) -> int:
@@ -41,36 +45,58 @@ class Account:
 
     def refuse(self, rows: Iterable[Refused]) -> None:
         """Counts refused rows and keeps the first ones of each reason as examples."""
-        for row, column, why, value in rows:
-            reason = f"{column} {why}".strip()
-            self.reasons[reason] += 1
-            if self.reasons[reason] <= EXAMPLES:
-                self.examples.append(f"{self.file}:{row}:{escaped(column)}: {why} ({shown(value)})")
+        for row in rows:
+            self._count(row, self.reasons)
+
+    def lose(self, cells: Iterable[Refused], reason: str, written: int) -> None:
+        """Counts cells lost for one reason, of `written` that hold something."""
+        self.written[reason] += written
+        for cell in cells:
+            self._count(cell, self.lost)
+
+    def _count(self, found: Refused, counts: Counter[str]) -> None:
+        row, column, why, value = found
+        reason = f"{column} {why}".strip()
+        counts[reason] += 1
+        if counts[reason] <= EXAMPLES:
+            line = f"{self.file}:{row}:{escaped(column)}: {why} ({shown(value)})"
+            self.examples[reason].append(line)
 
     def check(self, most: float) -> None:
         """Refuses the file where more than the share `most` of its rows cannot be used.
 
         Raises:
-            InputFault: the first refused rows are named.
+            InputFault: the first refused rows are named; or most cells of a column are lost,
+                which is no matter of single cells.
         """
+        for reason, count in self.lost.items():
+            if 2 * count > self.written[reason]:
+                raise InputFault(
+                    f"{count:,} of {self.written[reason]:,} cells cannot be read: {reason}",
+                    where="; ".join(self.examples[reason]),
+                    fix="name how they are written, or leave the column out of the mapping",
+                )
         if self.refused > most * self.read:
             raise InputFault(
                 f"{self.refused:,} of {self.read:,} rows cannot be used; allowed are {most:.2%}",
-                where="; ".join(self.examples[:3]),
+                where="; ".join([line for lines in self.examples.values() for line in lines][:3]),
                 fix="is it another file or version? Mend the rows, or raise data.quarantine_fail",
             )
 
     def lines(self) -> list[str]:
         """The account for a person."""
         total = f"{self.read:,} read = {self.kept:,} kept + {self.refused:,} refused"
-        reasons = [f"  {count:,} {reason}" for reason, count in self.reasons.most_common()]
-        return [
-            f"{self.file} -> {self.table}: {total}",
-            *reasons,
-            *map("    {}".format, self.examples),
-        ]
+        lines = [f"{self.file} -> {self.table}: {total}"]
+        for counts, then in ((self.reasons, ""), (self.lost, ": left blank")):
+            for reason, count in counts.most_common():
+                lines += [
+                    f"  {count:,} {reason}{then}",
+                    *map("    {}".format, self.examples[reason]),
+                ]
+        return lines
 
     def facts(self) -> dict[str, Any]:
         """The account for a machine."""
         counts = {"read": self.read, "kept": self.kept, "refused": self.refused}
-        return {"file": self.file, "table": self.table, **counts, "reasons": dict(self.reasons)}
+        why = {"reasons": dict(self.reasons), "lost": dict(self.lost)}
+        return {"file": self.file, "table": self.table, **counts, **why}

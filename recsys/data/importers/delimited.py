@@ -66,8 +66,10 @@ def _text(block: bytes, form: Delimited, file: str, row: int) -> str:
         place = row + block.count(b"\n", 0, error.start)
         raise InputFault(
             f"row {place} is not {form.encoding}",
-            value=repr(block[max(0, error.start - 20) : error.start + 10]),
-            where=f"{file}:{place}", fix="download it again; a mapping may name another encoding",
+            value=block[max(0, error.start - 20) : error.start + 10].decode("utf-8", "replace"),
+            where=f"{file}:{place}",
+            fix='download it again; in a mapping, add encoding = "cp1252" (or another) for this '
+            "table",
         ) from None  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Any CSV or Parquet files: a settings section says which column of theirs is which of ours."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import polars as pl
@@ -104,14 +105,13 @@ def _column(ours: str, theirs: str, mapped: MappedTable, data: DataSettings) -> 
         return columns.text_id(ours, theirs)
     if isinstance(mapped, TimedTable) and ours in ("timestamp", "created_at"):
         return _moment(ours, theirs, mapped)
-    if isinstance(mapped, MappedLog) and ours in ("event", "weight"):
-        return _event(theirs, data) if ours == "event" else _weight(theirs, mapped)
+    if isinstance(mapped, MappedLog) and ours == "event":
+        return _event(theirs, data)
+    if (type(mapped), ours) in ((MappedLog, "weight"), (MappedItems, "price")):
+        return _number(ours, theirs, mapped)
     if ours in mapped.lists:
         return columns.split(ours, theirs, mapped.lists[ours])
-    if ours in LISTS:
-        return columns.either(ours, theirs)
-    kept = columns.kept(ours, theirs)
-    return _with_points(kept, mapped) if ours == "price" else kept
+    return (columns.either if ours in LISTS else columns.kept)(ours, theirs)
 
 
 def _moment(ours: str, theirs: str, mapped: TimedTable) -> Column:
@@ -119,8 +119,9 @@ def _moment(ours: str, theirs: str, mapped: TimedTable) -> Column:
     pattern = "" if unit or mapped.time == "iso" else mapped.time
     made = columns.moment(theirs, unit, mapped.timezone, pattern)
     section = "mapping.items" if isinstance(mapped, MappedItems) else "mapping.interactions"
-    refused = made.refused if ours == "timestamp" else ""  # an item may lack its date
-    return Column(ours, made.theirs, _stated(made.value, section), refused)
+    why = f"{made.refused} ({section}.time is {shown(mapped.time)})"
+    refused, lost = (why, "") if ours == "timestamp" else ("", why)  # an item may lack its date
+    return Column(ours, made.theirs, _stated(made.value, section), refused, lost)
 
 
 def _stated(value: Value, section: str) -> Value:
@@ -162,28 +163,19 @@ def _event(theirs: str, data: DataSettings) -> Column:
     return Column("event", (theirs,), value, "is not among data.events")
 
 
-def _weight(theirs: str, mapped: MappedTable) -> Column:
-    plain, points = columns.weight(theirs), _with_points(columns.kept(theirs, theirs), mapped)
-    return Column(
-        plain.name,
-        plain.theirs,
-        lambda f: plain.value(f.with_columns(points.value(f))),
-        plain.refused,
-    )
-
-
-def _with_points(column: Column, mapped: MappedTable) -> Column:
-    """A column of numbers in texts: a decimal comma becomes a point, points of thousands go."""
-    if mapped.decimal == ".":
-        return column
+def _number(ours: str, theirs: str, mapped: MappedTable) -> Column:
+    """A weight of an event, or a price; in texts a decimal comma becomes a point."""
+    lost = f"is not a number (mapping.items.decimal is {shown(mapped.decimal)})"
+    price = replace(columns.number(ours, theirs), lost=lost)
+    made = price if ours == "price" else columns.weight(theirs)
 
     def value(frame: pl.DataFrame) -> pl.Series:
-        given = column.value(frame)
-        if given.dtype != pl.String:
-            return given
-        return given.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+        given = frame[theirs]
+        if mapped.decimal == "," and given.dtype == pl.String:
+            given = given.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+        return made.value(frame.with_columns(given))
 
-    return Column(column.name, column.theirs, value, column.refused)
+    return replace(made, value=value)
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -56,12 +56,15 @@ class Column:
         theirs: columns of the file that it is made from.
         value: from a frame with `theirs` to the typed column; null where there is no value.
         refused: what is said of a row without a value, which is then refused; empty lets it pass.
+        lost: what is said of a cell that holds something of which no value can be made, in a row
+            that is kept; empty where every cell has a value.
     """
 
     name: str
     theirs: tuple[str, ...]
     value: Callable[[pl.DataFrame], pl.Series]
     refused: str = ""
+    lost: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import polars as pl
 from recsys.data.importers import rows
 from recsys.data.importers.accounts import Account
 from recsys.data.importers.origin import Origin
-from recsys.data.importers.plan import IDS, KEY, ROW, Chunk, Refused, Table
+from recsys.data.importers.plan import IDS, KEY, ROW, Chunk, Column, Refused, Table
 from recsys.progress import track
 
 
@@ -75,4 +75,18 @@ def _typed(chunk: Chunk, table: Table, account: Account) -> pl.DataFrame:
             for row, value in bad.iter_rows()
         )
         good &= ~missing
+    for column in (column for column in table.columns if column.lost):
+        _lose(column, chunk.frame, frame.filter(good), account)
     return frame.filter(good)
+
+
+def _lose(column: Column, theirs: pl.DataFrame, kept: pl.DataFrame, account: Account) -> None:
+    """Counts the cells of kept rows that hold something of which no value can be made."""
+    name = column.theirs[0]
+    text = pl.col(name).cast(pl.String).str.strip_chars()
+    written = theirs.select(ROW, text).filter(pl.col(name) != "").join(
+        kept.select(ROW, value=pl.col(column.name).is_null()), on=ROW, maintain_order="left"
+    )  # fmt: skip
+    bad = written.filter("value").select(ROW, name)
+    cells = (Refused(row, name, column.lost, value) for row, value in bad.iter_rows())
+    account.lose(cells, f"{name} {column.lost}", written.height)
