@@ -53,7 +53,11 @@ CODES: dict[str, tuple[str, str, str]] = {
     "unknown_event": ("an unknown event", "the names in data.events", "add it to data.events"),
     "bad_weight": ("not a weight", "a finite number of 0 or more, as 4.5", "mend the row"),
     "bad_price": ("not a price", "a number of 0 or more, as 1299.00", "mend the cell"),
-    "bad_available": ("neither yes nor no", "true, false, 1 or 0", "mend the cell"),
+    "bad_available": (
+        "neither yes nor no: it counts as no",
+        "true, yes or 1; false, no or 0",
+        "mend the cell",
+    ),
     "media_too_long": ("too long a path", "1024 bytes, 255 a name", "rename the file"),
     "media_control_character": ("a hidden character in a path", "printable", "rename the file"),
     "media_backslash": ("a backslash in a path", "a / between names", "write /"),

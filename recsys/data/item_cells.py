@@ -30,7 +30,7 @@ KNOWN: dict[str, pl.DataType] = {
 # What an item has where its table lacks the column.
 ABSENT: dict[str, object] = {"available": True, **{name: [] for name in LISTS}}
 PRICE = r"^[0-9]+(\.[0-9]+)?$"
-YES, NO = ("true", "1", "1.0"), ("false", "0", "0.0")
+YES, NO = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
 PLACES = (FILE, "row", "byte_offset")
 
 

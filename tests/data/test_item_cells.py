@@ -86,7 +86,8 @@ def test_lists(values: list[list[str] | None]) -> None:
         ([True, False, None], [True, False, False], [3]),
         ([1, 0, 2], [True, False, False], [3]),
         ([1.0, 0.0, 0.5], [True, False, False], [3]),
-        (["True", " 0 ", "yes", ""], [True, False, False, False], [3, 4]),
+        (["True", " 0 ", "Yes", "n", ""], [True, False, True, False, False], [5]),
+        (["sold out"], [False], [1]),
     ],
 )
 def test_availability(values: list[object], expected: list[bool], bad_rows: list[int]) -> None:
