@@ -81,6 +81,8 @@ def _refusals(settings: Settings, found: Catalogue, account: Account) -> list[st
         item_media.budget(counts, 1.0, settings.catalogue.media_fail)
     except Fault as fault:
         told.append(f"{fault.what} (catalogue.media_fail)")
+    if not found.items["available"].any():
+        told.append(f"none of {counts['items']:,} items is available: nothing can be listed")
     return told + ["no events are left"] * (not fates["kept"])
 
 

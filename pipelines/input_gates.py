@@ -34,7 +34,9 @@ def measured(
     measures = of_rows(artefacts.read(found.interactions, buckets.KIND, check=False))
     log, items = _numbered(past, found, ("", *sorted(settings.event_names)))
     measures |= log_measures.of_log(log, items, at_seconds, settings.gates.fewest)
-    return measures | {"items": float(len(found.vocabulary))}
+    eligible = found.eligible(at_seconds, today=True, blocked=settings.nightly.blocked)
+    counts = {"items": len(found.vocabulary), "items_eligible": eligible.sum()}
+    return measures | {name: float(count) for name, count in counts.items()}
 
 
 def _numbered(

@@ -129,6 +129,18 @@ class Inputs:
         """`[N]` when items appeared, NaN where unknown."""
         return self.items["created_at"].dt.epoch("ms").cast(pl.Float64).to_numpy() / 1000
 
+    def eligible(
+        self, at_seconds: float, *, today: bool, blocked: tuple[str, ...] = ()
+    ) -> npt.NDArray[np.bool_]:
+        """`[N]` which items may be listed at a moment; arguments as of `shop`."""
+        created = self.created_seconds()
+        eligible = np.isnan(created) | (created <= at_seconds)
+        if today:
+            eligible &= self.items["available"].to_numpy()
+        rows = self.vocabulary.rows(blocked)
+        eligible[rows[rows >= 0]] = False
+        return eligible
+
     def shop(
         self,
         past: Histories,
@@ -148,12 +160,7 @@ class Inputs:
             blocked: ids that must not be listed.
             segments: of users without history; None where lists of such users are not asked for.
         """
-        created = self.created_seconds()
-        eligible = np.isnan(created) | (created <= at_seconds)
-        if today:
-            eligible &= self.items["available"].to_numpy()
-        rows = self.vocabulary.rows(blocked)
-        eligible[rows[rows >= 0]] = False
+        eligible = self.eligible(at_seconds, today=today, blocked=blocked)
         arrivals = None
         if self.users is not None and segments is not None:
             arrivals = newcomers.fit(self.users, past, len(eligible), segments)
@@ -161,7 +168,7 @@ class Inputs:
             eligible,
             past.items,
             past.times,
-            created,
+            self.created_seconds(),
             self.vocabulary.checksum,
             self.items["price"].to_numpy(),
             categories.categorised(self.items["category"].fill_null([]).to_list()),

@@ -109,11 +109,9 @@ def _of_catalogue(night: Night) -> dict[str, float]:
     features = night.features
     present = features.present[:, : len(features.names)].numpy()
     missing = 1 - present.mean(axis=0) if len(present) else np.zeros(len(features.names))
-    measures = {
+    return {
         f"missing/{name}": float(share) for name, share in zip(features.names, missing, strict=True)
     }
-    measures["items_eligible"] = float(len(night.recommender.index))
-    return measures
 
 
 def _of_vectors(night: Night) -> dict[str, float]:

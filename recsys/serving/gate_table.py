@@ -124,6 +124,9 @@ INPUTS = {
     "catalogue_shrinks": _ratio("items", "below", 0.9, 0.7, "Items of the catalogue."),
     "catalogue_grows": _ratio("items", "above", 1.5, 4, "Items of the catalogue."),
     "offer_shrinks": _ratio("items_eligible", "below", 0.9, 0.7, "Items that may be listed."),
+    "nothing_to_list": _value(
+        "items_eligible", "below", None, 1, "Items that are available, and of no later day."
+    ),
     "content_missing": _change("missing/*", 0.02, 0.1, "Share of items without a vector of it."),
     "old_events": _value(
         "newest_age_hours", "above", 26, 36, "Hours since the newest event (dbt: 12 and 24)."

@@ -225,6 +225,18 @@ def test_nothing_is_learned_from_a_poisoned_log(
     assert any(row["verdict"] == "fail" for row in shop.record()["gates"])
 
 
+def test_a_first_night_without_anything_to_list_is_refused_before_training(
+    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(tmp_path / "work")
+    shop.change_items(lambda _, item: item | {"available": "sold out"})
+    assert shop.night(TODAY) == 4
+    assert "nothing_to_list: 0; at least 1" in capsys.readouterr().err
+    assert not artefacts.exists(tmp_path / "work" / "models")
+    assert cli.invoke(["check", f"data.folder={tmp_path}/shop", f"work={tmp_path}/work"]) == 3
+    assert "none of 150 items is available" in capsys.readouterr().err
+
+
 def test_a_night_like_any_other_passes_and_knows_yesterday(shop: Shop) -> None:
     before, _ = shop.live()
     assert shop.night(TODAY) == 0

@@ -20,6 +20,7 @@ CASES = [
     ("catalogue_shrinks", "items", 1000, 900, 700),
     ("catalogue_grows", "items", 1000, 1500, 4000),
     ("offer_shrinks", "items_eligible", 500, 450, 350),
+    ("nothing_to_list", "items_eligible", None, None, 1),
     ("content_missing", "missing/image", 0.25, 0.27, 0.35),
     ("old_events", "newest_age_hours", None, 26, 36),
     ("few_events_last_day", "daily/purchase", None, 0.7, 0.3),
