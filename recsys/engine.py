@@ -25,7 +25,7 @@ from recsys.settings import Section
 P = TypeVar("P")
 R = TypeVar("R")
 Work = Callable[[Iterable[P]], Iterator[R]]
-AHEAD = 2  # parts that an actor has at once: it prepares one while it works on the other
+AHEAD = 2  # parts that a worker has at once: the next is there when one is done
 
 
 class EngineSettings(Section):
@@ -52,9 +52,12 @@ HERE = EngineSettings()
 
 
 def map_buckets(
-    function: Callable[[P], R], parts: Sequence[P], settings: EngineSettings
-) -> list[R]:
+    function: Callable[[P], R], parts: Iterable[P], settings: EngineSettings
+) -> Iterator[R]:
     """`function` of every part, in the order of `parts`, wherever it runs.
+
+    Parts are taken, and results are there, as the caller asks for them: only as many are held as
+    it takes to keep everybody busy.
 
     Args:
         function: of one part, a bucket's number or its rows; for Ray it and what it refers to are
@@ -67,11 +70,24 @@ def map_buckets(
         ResourceFault: a part was lost with its node more often than `retries`.
     """
     if settings.kind == "ray":
-        return _by_tasks(_joined(settings), function, parts, settings.retries)
-    if settings.threads == 1:
-        return [function(part) for part in parts]
-    with ThreadPoolExecutor(settings.threads) as pool:
-        return list(pool.map(function, parts))
+        yield from _by_tasks(_joined(settings), function, parts, settings.retries)
+    elif settings.threads == 1:
+        yield from map(function, parts)
+    else:
+        with ThreadPoolExecutor(settings.threads) as pool:
+            most = AHEAD * settings.threads
+            begun = _ahead(lambda part: pool.submit(function, part), parts, lambda: most)
+            yield from (future.result() for future in begun)
+
+
+def _ahead(start: Callable[[P], R], parts: Iterable[P], most: Callable[[], int]) -> Iterator[R]:
+    """What `start` gives for every part, in their order; `most` are started before one is due."""
+    waiting: deque[R] = deque()
+    for part in parts:
+        waiting.append(start(part))
+        if len(waiting) >= most():
+            yield waiting.popleft()
+    yield from waiting
 
 
 def stream(
@@ -125,12 +141,17 @@ def leave() -> None:
         ray.shutdown()
 
 
-def _by_tasks(ray: Any, function: Callable[[P], R], parts: Sequence[P], retries: int) -> list[R]:
+def _by_tasks(
+    ray: Any, function: Callable[[P], R], parts: Iterable[P], retries: int
+) -> Iterator[R]:
+    def most() -> int:  # nodes come and go
+        return AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+
     try:
         task = ray.remote(max_retries=retries, num_cpus=1)(_called)
         shared = [ray.put((function, Path.cwd()))]  # in a list: a task is given the reference
-        done: list[R] = ray.get([task.remote(shared, part) for part in parts])
-        return done
+        begun: Iterator[Any] = _ahead(lambda part: task.remote(shared, part), parts, most)
+        yield from map(ray.get, begun)
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.RayError as error:

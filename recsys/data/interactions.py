@@ -140,7 +140,7 @@ def opened(
     with contextlib.ExitStack() as stack:
         aside = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         keeper = Keeper(settings, now_seconds, erased, aside, lasting=folder is not None)
-        found = map_buckets(keeper.part, paths, engine)
+        found = list(map_buckets(keeper.part, paths, engine))
         for part in found:
             schemas.compare(found[0].shape, part.shape)
         yield Opened(keeper, found, verified)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.engine import EngineSettings, Work, leave, map_buckets, stream
+from recsys.engine import AHEAD, EngineSettings, Work, leave, map_buckets, stream
 from recsys.errors import InputFault, UsageFault
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
@@ -17,13 +17,33 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 def test_threads_change_nothing() -> None:
     buckets = [3, 1, 2]
     for threads in (1, 2):
-        assert map_buckets(lambda b: b * b, buckets, EngineSettings(threads=threads)) == [9, 1, 4]
+        assert list(map_buckets(lambda b: b * b, buckets, EngineSettings(threads=threads))) == [
+            9,
+            1,
+            4,
+        ]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_more_is_held_than_keeps_everybody_busy(threads: int) -> None:
+    taken: list[int] = []
+
+    def parts() -> Iterator[int]:
+        for part in range(100):
+            taken.append(part)
+            yield part
+
+    results = map_buckets(lambda part: -part, parts(), EngineSettings(threads=threads))
+    for number, result in enumerate(results):
+        assert result == -number
+        assert len(taken) - number <= AHEAD * threads
+    assert len(taken) == 100
 
 
 def test_without_ray_the_fault_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(UsageFault, match="not installed"):
-        map_buckets(lambda b: b, [1], EngineSettings(kind="ray"))
+        list(map_buckets(lambda b: b, [1], EngineSettings(kind="ray")))
 
 
 def test_a_stream_here_is_one_call_over_all_parts() -> None:
@@ -74,11 +94,11 @@ def test_a_killed_node_changes_nothing_but_the_time(
 
         timer = Timer(0.0, kill)
         timer.start()
-        assert map_buckets(slow_square, range(6), settings) == [0, 1, 4, 9, 16, 25]
+        assert list(map_buckets(slow_square, range(6), settings)) == [0, 1, 4, 9, 16, 25]
         timer.join()
         assert len(list(tmp_path.iterdir())) >= 6
         with pytest.raises(InputFault, match="no such part"):
-            map_buckets(refused, [1], settings)
+            list(map_buckets(refused, [1], settings))
     finally:
         leave()
         cluster.shutdown()
