@@ -106,7 +106,7 @@ def _release(folder: Path, staged: Staged, old: dict[str, Any], target: Target) 
             for part in parts:
                 staged.rows.pop(part)
             kept = _closed(table, owner, target)
-            staged.rows |= release.write_parts(kept, staged.folder / name)
+            staged.rows |= release.write_parts([kept], staged.folder / name)
             lists = kept if name == "lists" else lists
             done |= parts
     if (popular := "popular.parquet") in old:

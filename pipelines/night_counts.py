@@ -4,14 +4,15 @@ import numpy as np
 import polars as pl
 
 from pipelines.inputs import Inputs
-from recsys.serving import release
+from recsys.serving import list_measures
 from recsys.serving.recommend import Recommender
+from recsys.serving.stored_lists import StoredLists
 
 DAY_SECONDS = 86_400
 
 
 def of_lists(
-    lists: pl.DataFrame,
+    lists: StoredLists,
     found: Inputs,
     trained: tuple[str, ...],
     recommender: Recommender,
@@ -30,19 +31,19 @@ def of_lists(
     created = found.created_seconds()
     last_day = np.flatnonzero((created >= at_seconds - DAY_SECONDS) & (created <= at_seconds))
     fresh = pl.Series([found.vocabulary.ids[row] for row in last_day], dtype=pl.String)
-    popular = lists.filter(pl.col("source") == release.POPULAR)
+    listed = list_measures.listed(lists)
     return {
-        "users": lists["user_id"].n_unique(),
-        "users_popular": popular["user_id"].n_unique(),
-        "rows": len(lists),
-        "items_listed": lists["item_id"].n_unique(),
+        "users": len(lists),
+        "users_popular": len(lists) - len(lists.of_model),
+        "rows": lists.rows,
+        "items_listed": listed["item_id"].n_unique(),
         "items_eligible": len(recommender.index),
         "items_unknown_to_training": len(new),
-        "rows_of_items_unknown_to_training": _rows_of(new, lists),
+        "rows_of_items_unknown_to_training": _rows_of(new, listed),
         "items_of_the_last_day": len(fresh),
-        "rows_of_items_of_the_last_day": _rows_of(fresh, lists),
+        "rows_of_items_of_the_last_day": _rows_of(fresh, listed),
     }
 
 
-def _rows_of(ids: pl.Series, lists: pl.DataFrame) -> int:
-    return len(lists.filter(pl.col("item_id").is_in(ids.implode())))
+def _rows_of(ids: pl.Series, listed: pl.DataFrame) -> int:
+    return int(listed.filter(pl.col("item_id").is_in(ids.implode()))["times"].sum())

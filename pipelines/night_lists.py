@@ -7,6 +7,9 @@ the night.
 """
 
 import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -18,16 +21,18 @@ import torch
 
 from pipelines.night import Night
 from pipelines.settings import Settings
-from recsys import __version__, artefacts
-from recsys.data import buckets
-from recsys.data import histories as histories_module
+from recsys import __version__, artefacts, vocabulary
+from recsys.artefacts import Staged
+from recsys.data import buckets, histories
 from recsys.data.histories import Histories
 from recsys.engine import map_buckets
 from recsys.errors import InputFault
-from recsys.serving import fallback, release, similar
+from recsys.serving import fallback, release, similar, stored_lists
 from recsys.settings import fingerprint
 
 Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+OfBlock = Callable[[Rows], pl.DataFrame]  # lists of the users at places among all
 FEW_USERS = 1000
 USERS = 8192  # whose candidates are held at a time
 LIBRARIES = ("torch", "faiss-cpu", "numpy")  # they decide how a sum is rounded
@@ -41,26 +46,11 @@ class Earlier:
     log: Path
 
 
-@dataclass(frozen=True)
-class Lists:
-    """What a night lists.
-
-    Attributes:
-        lists: of all users, sorted by user and rank, as `release.list_frame`.
-        near: similar items, as `similar.frame`.
-        made, kept: users with a model list that was made now, or taken from the earlier release.
-    """
-
-    lists: pl.DataFrame
-    near: pl.DataFrame
-    made: int
-    kept: int
-
-
 def key(settings: Settings, night: Night) -> str:
     """Identifies all that lists depend on besides their users' events (16 hex digits)."""
     nightly, index = settings.nightly, night.recommender.index.settings
     parts = [str(night.plan.basis), fingerprint(settings.lists), fingerprint(index), nightly.k]
+    parts += [night.found.integer_ids]  # the order of the lists
     parts += [nightly.similar, nightly.blocked, settings.event_names]
     if night.recommender.people is not None:
         shop = artefacts.read(night.found.catalogue, "catalogue", check=False)
@@ -88,73 +78,102 @@ def earlier(settings: Settings, day: str, wanted: str) -> Earlier | None:
     return None
 
 
-def made(settings: Settings, night: Night, before: Earlier | None) -> Lists:
-    """Lists of all users and similar items.
+def write(
+    settings: Settings, night: Night, before: Earlier | None, staged: Staged
+) -> dict[str, int]:
+    """Writes the lists of all users, block by block in their published order, and similar items.
 
     Args:
         settings: of the lists.
         night: what they are made from.
         before: whose lists may be kept; None makes all.
+        staged: the release being written.
+
+    Returns:
+        How many users have a model list that was made now, and how many one that was kept.
     """
-    ids = night.found.vocabulary.ids
-    past, count = night.past, settings.data.buckets
+    counts: Counter[str] = Counter(made=0, kept=0)
+    integer_ids, count = night.found.integer_ids, settings.nightly.similar
+    release.write_lists(staged, _lists(settings, night, before, counts), integer_ids)
     if before is None:
-        fresh = _of_known(settings, night, _dealt(np.arange(len(past)), count))
-        near = similar.frame(night.recommender, ids, settings.nightly.similar)
-        kept = fresh.clear()
+        near = similar.frame(night.recommender, night.found.vocabulary.ids, count)
     else:
-        changed = _changed(night, count, before.log)
-        anew = np.array([user in changed for user in past.user_ids], np.bool_)
-        fresh = _of_known(settings, night, _dealt(np.flatnonzero(anew), count))
-        same = pl.Series(past.user_ids, dtype=pl.String).filter(~anew)
-        lists = release.read_lists(before.release).select(fresh.columns)
-        kept = lists.filter(
-            pl.col("user_id").is_in(same.implode()) & (pl.col("source") == release.MODEL)
-        )
         near = release.read_similar(before.release).sort("item_id", "rank")
-    users = [frame["user_id"].n_unique() for frame in (fresh, kept)]
-    others = pl.concat([kept, _of_newcomers(settings, night)])
-    lists = fresh if others.is_empty() else pl.concat([fresh, others]).sort("user_id", "rank")
-    return Lists(lists, near, *users)
+    release.write_similar(staged, near, integer_ids)
+    return dict(counts)
 
 
-def _dealt(users: Rows, count: int) -> list[Rows]:
-    """Users of each task, neighbours by their ids, so that lists come as they are published.
+def _lists(
+    settings: Settings, night: Night, before: Earlier | None, counts: Counter[str]
+) -> Iterator[pl.DataFrame]:
+    """Lists of users who follow each other, counting whose are `made` and whose `kept`."""
+    everyone = release.in_order(night.people, night.found.integer_ids["user_id"])
+    mine = vocabulary.places(everyone, pl.Series(night.past.user_ids, dtype=pl.String))
+    anew = mine >= 0
+    others = [_popular(settings, night, everyone, mine < 0)]
+    if before is not None:
+        changed = _changed(night, settings.data.buckets, before.log)
+        anew &= everyone.is_in(list(changed)).to_numpy()
+        others.append(_kept(before.release, everyone, (mine >= 0) & ~anew))
+    few = len(everyone) <= FEW_USERS
+    count = 1 if few else max(settings.data.buckets, math.ceil(len(everyone) / USERS))
+    blocks = np.array_split(np.arange(len(everyone)), count)
+    made = _made(settings, night, [mine[block][anew[block]] for block in blocks])
+    for block, fresh in zip(blocks, made, strict=True):
+        rest = pl.concat([of_block(block).select(fresh.columns) for of_block in others])
+        counts["made"] += fresh["user_id"].n_unique()
+        counts["kept"] += rest.filter(source=release.MODEL)["user_id"].n_unique()
+        yield fresh if rest.is_empty() else pl.concat([fresh, rest]).sort("user_id", "rank")
+
+
+def _made(settings: Settings, night: Night, blocks: list[Rows]) -> Iterator[pl.DataFrame]:
+    """Lists of the night's users at some places, block by block, sorted by user and rank.
 
     Few users are one task: blocks of the towers are filled up anyway.
     """
-    return np.array_split(users, 1 if len(users) <= FEW_USERS else count)
-
-
-def _of_known(settings: Settings, night: Night, dealt: list[Rows]) -> pl.DataFrame:
-    """Lists of users with events, task by task, sorted by user and rank."""
     # the whole log stays here: a task may run on another machine
-    recommender, vocabulary, k = night.recommender, night.found.vocabulary, settings.nightly.k
+    recommender, ids, k = night.recommender, night.found.vocabulary.ids, settings.nightly.k
 
-    def of_block(histories: Histories) -> pl.DataFrame:
-        ranked = recommender.lists(histories, k)
-        known = np.diff(histories.offsets) > 0
-        rows = np.where(known[:, None], ranked.rows, -1)
-        ranked = replace(ranked, rows=rows)
-        return release.list_frame(histories.user_ids, ranked, recommender.names, vocabulary.ids)
+    def of_task(past: Histories) -> pl.DataFrame:
+        ranked = recommender.lists(past, k)
+        known = np.diff(past.offsets) > 0
+        ranked = replace(ranked, rows=np.where(known[:, None], ranked.rows, -1))
+        return release.list_frame(past.user_ids, ranked, recommender.names, ids)
 
-    def of_task(histories: Histories) -> pl.DataFrame:
-        # a user's candidates with their terms take 20 KB, a row of a list 100 bytes
-        starts = range(0, max(1, len(histories)), USERS)
-        blocks = (histories_module.block(histories, start, start + USERS) for start in starts)
-        return pl.concat([of_block(block) for block in blocks])
+    together = np.concatenate(blocks)
+    if len(together) > FEW_USERS:
+        tasks = (histories.of(night.past, block) for block in blocks)
+        yield from map_buckets(of_task, tasks, settings.engine)
+        return
+    [few] = map_buckets(of_task, [histories.of(night.past, together)], settings.engine)
+    for block in blocks:
+        users = pl.Series([night.past.user_ids[place] for place in block], dtype=pl.String)
+        yield few.filter(pl.col("user_id").is_in(users.implode()))
 
-    parts = [histories_module.of(night.past, users) for users in dealt]
-    return pl.concat(map_buckets(of_task, parts, settings.engine))
 
-
-def _of_newcomers(settings: Settings, night: Night) -> pl.DataFrame:
+def _popular(settings: Settings, night: Night, everyone: pl.Series, cold: Mask) -> OfBlock:
     """Popular lists of users without events: always made anew, for they follow everybody's."""
-    names, ids = night.recommender.names, night.found.vocabulary.ids
-    known = pl.Series(night.past.user_ids, dtype=pl.String)
-    cold = night.people.filter(~night.people.is_in(known.implode())).to_list()
-    ranked = fallback.lists(night.recommender, cold, settings.nightly.k)
-    return release.popular_frame(cold, ranked, names, ids)
+    recommender, ids = night.recommender, night.found.vocabulary.ids
+    newcomers = everyone.filter(cold).to_list()
+    ranked, group = fallback.by_segments(recommender, newcomers, settings.nightly.k)
+    groups = np.full(len(everyone), -1)
+    groups[cold] = group
+
+    def of_block(block: Rows) -> pl.DataFrame:
+        chosen = block[cold[block]]
+        lists = fallback.dealt(ranked, groups[chosen])
+        return release.popular_frame(everyone[chosen].to_list(), lists, recommender.names, ids)
+
+    return of_block
+
+
+def _kept(folder: Path, everyone: pl.Series, same: Mask) -> OfBlock:
+    """The model's lists of users in an earlier release."""
+    lists = stored_lists.opened(folder)
+    found = lists.places(everyone)
+    model = np.append(lists.model.to_numpy(), False)  # the last one for -1
+    found = np.where(same & model[found], found, -1)
+    return lambda block: lists.at(found[block])
 
 
 def _changed(night: Night, count: int, log: Path) -> set[str]:

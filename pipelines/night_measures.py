@@ -4,7 +4,7 @@ Each number is taken where it arises: the accounts of ingest, the log, the featu
 course, its evaluation, the item vectors, and the staged files as they lie on disk.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,17 @@ import polars as pl
 from pipelines import input_gates
 from pipelines.night import Night
 from pipelines.settings import Settings
+from recsys import vocabulary
 from recsys.data import histories
+from recsys.data.histories import Histories
 from recsys.evaluation import health
-from recsys.serving import list_measures, recommend, release
+from recsys.serving import list_measures, recommend, release, stored_lists
 from recsys.serving.baseline import Baseline
+from recsys.serving.list_measures import Seen
+from recsys.serving.stored_lists import StoredLists
 
-COLUMNS = ["user_id", "rank", "item_id", "score", "source"]  # of lists, to be judged
 CANARIES = 100
-USERS = 100_000  # whose events are looked at together
+USERS = 10_000  # whose events are looked at together
 SETTLED_ITEMS = 3
 SEGMENT_USERS = 1_000
 SLOW_SECONDS = 60.0
@@ -133,36 +136,45 @@ def _of_lists(
 ) -> dict[str, float]:
     ids = night.found.vocabulary.ids
     eligible = pl.Series([ids[row] for row in night.recommender.index.rows], dtype=pl.String)
-    fewest, lists = settings.gates.fewest, release.read_lists(folder, COLUMNS)
+    fewest, lists = settings.gates.fewest, stored_lists.opened(folder)
     seen = None if settings.lists.candidates.repeats else _seen(night)
-    settled = pl.concat([pl.Series(dtype=pl.String), *map(_settled, _seen(night))])
+    settled = _settled(night.past)
     measures = list_measures.broken_rules(lists, night.people, eligible, seen, settings.nightly.k)
     measures |= list_measures.health(lists, settled, len(eligible), fewest)
     measures |= _canaries(settings, night, lists)
     age = before.days_before(night.plan.day)
     if before.folder is not None and age is not None and age <= settings.gates.overlap_days:
         changed = events != before.last.get("events")
-        last = release.read_lists(before.folder, COLUMNS)
+        last = stored_lists.opened(before.folder)
         measures |= list_measures.against(lists, last, changed, fewest)
     return measures
 
 
-def _seen(night: Night) -> Iterator[pl.DataFrame]:
-    """The distinct user_id and item_id of the night's events, for so many users at a time."""
-    users = pl.Series(night.past.user_ids, dtype=pl.String)
+def _seen(night: Night) -> Seen:
+    """The distinct user_id and item_id of some users' events before the night."""
+    known = pl.Series(night.past.user_ids, dtype=pl.String)
     items = pl.Series(night.found.vocabulary.ids, dtype=pl.String)
-    for start in range(0, len(users), USERS):
-        had = recommend.seen_items(histories.block(night.past, start, start + USERS))
-        yield pl.DataFrame({"user_id": users[had.users() + start], "item_id": items[had.rows]})
+
+    def of(users: pl.Series) -> pl.DataFrame:
+        past = histories.of(night.past, vocabulary.places(users, known))
+        had = recommend.seen_items(past)
+        return pl.DataFrame({"user_id": users[had.users()], "item_id": items[had.rows]})
+
+    return of
 
 
-def _settled(seen: pl.DataFrame) -> pl.Series:
-    return seen.group_by("user_id").len().filter(pl.col("len") >= SETTLED_ITEMS)["user_id"]
+def _settled(past: Histories) -> pl.Series:
+    """Users who have had several items."""
+    users, some = pl.Series(past.user_ids, dtype=pl.String), [np.zeros(0, np.bool_)]
+    for start in range(0, len(past), USERS):
+        had = recommend.seen_items(histories.block(past, start, start + USERS))
+        some.append(had.sizes() >= SETTLED_ITEMS)
+    return users.filter(np.concatenate(some))
 
 
-def _canaries(settings: Settings, night: Night, lists: pl.DataFrame) -> dict[str, float]:
+def _canaries(settings: Settings, night: Night, lists: StoredLists) -> dict[str, float]:
     """Lists of a few users made again by themselves, beside what lies on disk: mean Jaccard."""
-    users = lists.filter(pl.col("source") == release.MODEL)["user_id"].unique().sort()
+    users = lists.of_model.sort()
     if users.is_empty():
         return {}
     chosen = users.gather_every(max(1, len(users) // CANARIES)).head(CANARIES)
@@ -170,4 +182,5 @@ def _canaries(settings: Settings, night: Night, lists: pl.DataFrame) -> dict[str
     ranked = night.recommender.lists(past, settings.nightly.k)
     names, ids = night.recommender.names, night.found.vocabulary.ids
     again = release.list_frame(past.user_ids, ranked, names, ids)
-    return {"canary_overlap": list_measures.overlap(again, lists, chosen)}
+    stored = lists.at(lists.places(chosen), ["user_id", "item_id"])
+    return {"canary_overlap": list_measures.overlap(again, stored, chosen)}

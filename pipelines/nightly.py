@@ -1,5 +1,6 @@
 """`recsys nightly`: the whole night for a date, from new events to a published, audited release."""
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import Any
 
 from pipelines import basis, night_counts, night_lists, night_measures, refilter, story
 from pipelines.night import Night, Plan, index_facts, planned, prepared
-from pipelines.night_lists import Lists
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts
@@ -22,6 +22,7 @@ from recsys.serving import (
     release,
     report,
     report_figures,
+    stored_lists,
 )
 from recsys.serving.baseline import Baseline
 from recsys.serving.gates import Gate
@@ -52,48 +53,36 @@ def run(
         artefacts.point(root, plan.name)
         return _told(plan, root, "already published, the pointer names it")
     night = prepared(settings, run, plan)
-    with run.timed("lists"):
-        lists = _lists(settings, run, night, anew)
-    with run.timed("publish"):
-        if dry_run:
-            with tempfile.TemporaryDirectory(dir=settings.root) as aside:
-                return _publish(settings, run, night, lists, Path(aside))
-        try:
-            result = _publish(settings, run, night, lists, root)
-        except GateFault:
-            if settings.gates.refilter:
-                run.facts["refiltered"] = refilter.run(settings, run, night)
-            raise
-        _prune(root, settings.nightly.keep)
-        basis.prune(settings)
+    if dry_run:
+        with tempfile.TemporaryDirectory(dir=settings.root) as aside:
+            return _publish(settings, run, night, anew, Path(aside))
+    try:
+        result = _publish(settings, run, night, anew, root)
+    except GateFault:
+        if settings.gates.refilter:
+            run.facts["refiltered"] = refilter.run(settings, run, night)
+        raise
+    _prune(root, settings.nightly.keep)
+    basis.prune(settings)
     run.tell_speeds(len(night.past))
     return result
 
 
-def _lists(settings: Settings, run: Run, night: Night, anew: bool) -> Lists:
-    """Lists of all users; what an earlier run made and still holds is kept."""
-    key = night_lists.key(settings, night)
-    before = None if anew else night_lists.earlier(settings, str(night.plan.day), key)
-    lists = night_lists.made(settings, night, before)
-    run.facts["lists"] = {"made": lists.made, "kept": lists.kept}
-    if before is not None:
-        say(f"{lists.kept:,} lists are those of {before.release.name}, {lists.made:,} were made")
-    return lists
-
-
-def _publish(
-    settings: Settings, run: Run, night: Night, lists: Lists, root: Path
-) -> dict[str, Any]:
+def _publish(settings: Settings, run: Run, night: Night, anew: bool, root: Path) -> dict[str, Any]:
     plan = night.plan
     before = baseline.find(settings.root / "releases", str(plan.day), settings.gates.window)
     parents = plan.parents | ({"baseline": before.names[0]} if before.names else {})
-    with artefacts.publishing(root, plan.name, release.KIND, parents=parents) as staged:
-        _write(settings, night, lists, staged)
+    publishing = artefacts.publishing(root, plan.name, release.KIND, parents=parents)
+    with contextlib.ExitStack() as timed, publishing as staged:
+        with run.timed("lists"):
+            _write(settings, run, night, anew, staged)
+        timed.enter_context(run.timed("publish"))  # until all is durable
         measures, table = _judged(settings, run, night, staged.folder, before)
+        lists = stored_lists.opened(staged.folder)
         counts = night_counts.of_lists(
-            lists.lists, night.found, plan.model.trained, night.recommender, plan.at_seconds
+            lists, night.found, plan.model.trained, night.recommender, plan.at_seconds
         )
-        page = story.of_night(settings, night, lists.lists)
+        page = story.of_night(settings, night, lists)
         page |= {"day": str(plan.day), "release": plan.name, "counts": counts}
         # the same inputs give the same page, so what differs by the clock stays in the manifest
         shown = gates.rows([gate for gate in table if gate.name != "list_seconds"])
@@ -119,11 +108,22 @@ def _publish(
     return _told(plan, root, "published")
 
 
-def _write(settings: Settings, night: Night, lists: Lists, staged: artefacts.Staged) -> None:
-    """Lists, similar items and the popular list into the staged folder."""
+def _write(
+    settings: Settings, run: Run, night: Night, anew: bool, staged: artefacts.Staged
+) -> None:
+    """Lists, similar items and the popular list into the staged folder.
+
+    What an earlier run made of the day's lists and still holds is kept.
+    """
+    key = night_lists.key(settings, night)
+    before = None if anew else night_lists.earlier(settings, str(night.plan.day), key)
+    run.facts["lists"] = counts = night_lists.write(settings, night, before, staged)
+    if before is not None:
+        kept, made = counts["kept"], counts["made"]
+        say(f"{kept:,} lists are those of {before.release.name}, {made:,} were made")
     ids, k = night.found.vocabulary.ids, settings.nightly.k
     popular = fallback.table(night.recommender, ids, night.found.items["category"], k)
-    release.write_tables(staged, lists.lists, lists.near, popular, night.found.integer_ids)
+    release.write_popular(staged, popular, night.found.integer_ids)
 
 
 def _judged(

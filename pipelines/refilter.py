@@ -12,7 +12,7 @@ from pipelines.settings import Settings
 from recsys import artefacts
 from recsys.errors import InputFault
 from recsys.progress import say
-from recsys.serving import release, report
+from recsys.serving import list_measures, release, report, stored_lists
 from recsys.serving.baseline import REFILTERED
 
 
@@ -40,9 +40,10 @@ def run(settings: Settings, run: Run, night: Night) -> str:
         return ""
     ids = night.found.vocabulary.ids
     allowed = pl.Series([ids[row] for row in night.recommender.index.rows], dtype=pl.String)
-    before = release.read_lists(folder)
-    lists = without(before, allowed, "user_id")
-    lost = 1 - len(lists) / max(1, len(before))
+    before = stored_lists.opened(folder)
+    listed = list_measures.listed(before).filter(pl.col("item_id").is_in(allowed.implode()))
+    rows = int(listed["times"].sum())
+    lost = 1 - rows / max(1, before.rows)
     if not 0 < lost <= settings.gates.refilter_at_most:
         kept = "nothing became unavailable" if not lost else f"{lost:.1%} of the rows would go"
         say(f"{live.name} stays as it is: {kept}")
@@ -53,16 +54,20 @@ def run(settings: Settings, run: Run, night: Night) -> str:
         say(f"{name} is live already")
         return name
     parents = {REFILTERED: folder.name, "catalogue": night.found.catalogue.name}
-    counts = {
-        "users": lists["user_id"].n_unique(),
-        "rows": len(lists),
-        "rows_filtered": len(before) - len(lists),
-        "items_listed": lists["item_id"].n_unique(),
-    }
     with artefacts.publishing(root, name, release.KIND, parents=parents) as staged:
         near = without(release.read_similar(folder), allowed, "item_id", "similar_item_id")
         popular = without(release.read_popular(folder), allowed, "category")
-        release.write_tables(staged, lists, near, popular, manifest["integer_ids"])
+        integer_ids = manifest["integer_ids"]
+        lists = (without(part, allowed, "user_id") for part in before.each())
+        release.write_lists(staged, lists, integer_ids)
+        release.write_similar(staged, near, integer_ids)
+        release.write_popular(staged, popular, integer_ids)
+        counts = {
+            "users": len(stored_lists.opened(staged.folder)),
+            "rows": rows,
+            "rows_filtered": before.rows - rows,
+            "items_listed": listed["item_id"].n_unique(),
+        }
         page = {
             "day": manifest["date"],
             "release": name,

@@ -13,11 +13,12 @@ from recsys import artefacts
 from recsys.data import buckets, histories, media_paths
 from recsys.data.histories import Histories
 from recsys.serving import release
+from recsys.serving.stored_lists import StoredLists
 
 EXAMPLES, PLACES, HISTORY = 6, 10, 8
 
 
-def of_night(settings: Settings, night: Night, lists: pl.DataFrame) -> dict[str, Any]:
+def of_night(settings: Settings, night: Night, lists: StoredLists) -> dict[str, Any]:
     """The report's page but for the release's own counts and gates; holds no time of day."""
     found, model = night.found, night.model
     log = artefacts.read(found.interactions, buckets.KIND, check=False)
@@ -36,13 +37,12 @@ def of_night(settings: Settings, night: Night, lists: pl.DataFrame) -> dict[str,
     }
 
 
-def _examples(settings: Settings, night: Night, lists: pl.DataFrame) -> list[dict[str, Any]]:
+def _examples(settings: Settings, night: Night, lists: StoredLists) -> list[dict[str, Any]]:
     """Lists of users spread evenly over all users with a model list, in the order of their ids."""
-    users = lists.filter(pl.col("source") == release.MODEL)["user_id"].unique().sort()
-    if users.is_empty():
-        users = lists["user_id"].unique().sort()
+    users = (lists.users if lists.of_model.is_empty() else lists.of_model).sort()
     chosen = users.gather_every(max(1, len(users) // EXAMPLES)).head(EXAMPLES)
-    return [_example(settings, night, lists, user) for user in chosen]
+    shown = lists.at(lists.places(chosen))
+    return [_example(settings, night, shown, user) for user in chosen]
 
 
 def _example(settings: Settings, night: Night, lists: pl.DataFrame, user: str) -> dict[str, Any]:

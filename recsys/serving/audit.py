@@ -4,32 +4,30 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from recsys import artefacts
 from recsys.errors import InputFault
 from recsys.progress import say
-from recsys.serving import release
+from recsys.serving import release, stored_lists
+from recsys.serving.stored_lists import StoredLists
 
 PREVIOUS = "previous"
-ROWS = 1_000_000  # of lists that are checked together
+CHECKS = {
+    "an item stands twice": pl.struct("user_id", "item_id").is_duplicated(),
+    "ranks have gaps": pl.col("rank") != pl.int_range(1, pl.len() + 1).over("user_id"),
+    "a score rises": pl.col("score").diff().over("user_id").fill_null(0.0) > 0,
+    "a score is not finite": ~pl.col("score").is_finite(),
+}
 
 
-def problems(lists: pl.DataFrame, examples: int = 20) -> list[str]:
+def problems(lists: StoredLists, examples: int = 20) -> list[str]:
     """What is wrong with lists as rows: items twice, gaps in ranks, scores that rise, no number."""
-    ordered = lists.select("user_id", "rank", "item_id", "score").sort("user_id", "rank")
-    user = pl.col("user_id")
-    checks = {
-        "an item stands twice": pl.struct("user_id", "item_id").is_duplicated(),
-        "ranks have gaps": pl.col("rank") != pl.int_range(1, pl.len() + 1).over(user),
-        "a score rises": pl.col("score").diff().over(user).fill_null(0.0) > 0,
-        "a score is not finite": ~pl.col("score").is_finite(),
-    }
-    wrong_users = {what: [pl.Series(dtype=pl.String)] for what in checks}
-    for part in _by_users(ordered):
-        for what, wrong in checks.items():
-            wrong_users[what].append(part.filter(wrong)["user_id"].unique(maintain_order=True))
+    wrong_users = {what: [pl.Series(dtype=pl.String)] for what in CHECKS}
+    for part in lists.each(["user_id", "rank", "item_id", "score"]):
+        ordered = part.sort("user_id", "rank")
+        for what, wrong in CHECKS.items():
+            wrong_users[what].append(ordered.filter(wrong)["user_id"].unique(maintain_order=True))
     found = []
     for what, series in wrong_users.items():
         users = pl.concat(series)
@@ -37,17 +35,6 @@ def problems(lists: pl.DataFrame, examples: int = 20) -> list[str]:
             shown = ", ".join(str(value) for value in users.head(examples))
             found.append(f"{what} in the lists of {len(users):,} users: {shown}")
     return found
-
-
-def _by_users(ordered: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """About `ROWS` rows at a time, all of a user together: checks take several times a part."""
-    owner = ordered["user_id"].rle_id().to_numpy()
-    start = 0
-    while start < len(owner):
-        last = owner[min(start + ROWS, len(owner)) - 1]
-        stop = int(np.searchsorted(owner, last, side="right"))
-        yield ordered[start:stop]
-        start = stop
 
 
 def verify(root: Path, name: str = "") -> dict[str, Any]:
@@ -64,7 +51,7 @@ def verify(root: Path, name: str = "") -> dict[str, Any]:
         folder, manifest = root / name, artefacts.read(root / name, release.KIND)
     else:
         folder, manifest = artefacts.current(root, release.KIND)
-    lists = release.read_lists(folder)
+    lists = stored_lists.opened(folder)
     wrong = problems(lists) + misshapen(folder, lists, manifest)
     if wrong:
         raise InputFault("; ".join(wrong), where=str(folder), fix="roll back to another release")
@@ -72,18 +59,18 @@ def verify(root: Path, name: str = "") -> dict[str, Any]:
         "release": folder.name,
         "content": manifest["content"],
         "files": len(manifest["files"]),
-        "users": lists["user_id"].n_unique(),
-        "rows": len(lists),
+        "users": len(lists),
+        "rows": lists.rows,
         "stray": sorted(stray(folder, manifest)),
     }
 
 
-def misshapen(folder: Path, lists: pl.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
+def misshapen(folder: Path, lists: StoredLists, manifest: Mapping[str, Any]) -> list[str]:
     """Where lists are not of the length, or ids not of the type, that the manifest promises."""
     found = []
     k = manifest.get("settings", {}).get("nightly", {}).get("k")
-    longest = lists["rank"].max()
-    if k is not None and isinstance(longest, int) and longest > k:
+    longest = lists.sizes.max(initial=0)
+    if k is not None and longest > k:
         found.append(f"lists of {longest} places instead of {k}")
     for part in release.parts(folder, "lists"):
         schema = pl.read_parquet(part, n_rows=0, glob=False, hive_partitioning=False).schema

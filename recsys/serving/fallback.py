@@ -34,6 +34,12 @@ def scores(recommender: Recommender) -> Floats:
 
 def lists(recommender: Recommender, user_ids: Sequence[str], k: int) -> Ranked:
     """`[U, k]` the popular list of each user, with what their segments like as one more term."""
+    found, member = by_segments(recommender, user_ids, k)
+    return dealt(found, member)
+
+
+def by_segments(recommender: Recommender, user_ids: Sequence[str], k: int) -> tuple[Ranked, Rows]:
+    """`[G, k]` the popular list of each combination of segments, and `[U]` which one users have."""
     newcomers, unfitted = recommender.shop.newcomers, not any(recommender.reranker.weights[1:])
     every = _weighted(recommender)
     combinations, member = np.zeros((1, 0), np.int64), np.zeros(len(user_ids), np.int64)
@@ -47,7 +53,12 @@ def lists(recommender: Recommender, user_ids: Sequence[str], k: int) -> Ranked:
         best = _best(order, k)
         terms = np.where((best >= 0)[:, None], every[best], 0.0)
         found.append((best, np.where(best >= 0, terms.sum(axis=-1), -np.inf), terms))
-    return Ranked(*(np.stack(part)[member] for part in zip(*found, strict=True)))
+    return Ranked(*(np.stack(part) for part in zip(*found, strict=True))), member
+
+
+def dealt(found: Ranked, member: Rows) -> Ranked:
+    """`[U, k]` lists of users of whom it is known which of `found [G, k]` each has."""
+    return Ranked(found.rows[member], found.scores[member], found.terms[member])
 
 
 def table(

@@ -4,23 +4,28 @@ Rules that must hold of every row, and signs of a model or a join gone wrong: on
 item everywhere, too little in common with the last release or too much.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from recsys.serving import audit, release
+from recsys.serving.stored_lists import StoredLists
 
 HEAD, HEAD_ITEMS = 0.01, 10
 EVEN_SHARE = 0.1
+USERS = 10_000  # who are looked at together
 PAIR = ["user_id", "item_id"]
+LISTED = {"item_id": pl.String, "source": pl.String, "times": pl.UInt32}
+Seen = Callable[[pl.Series], pl.DataFrame]
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 def broken_rules(
-    lists: pl.DataFrame,
-    users: pl.Series,
-    eligible: pl.Series,
-    seen: Iterable[pl.DataFrame] | None,
-    k: int,
+    lists: StoredLists, users: pl.Series, eligible: pl.Series, seen: Seen | None, k: int
 ) -> dict[str, float]:
     """Counts that must be 0 (gates G1, G2, G7, G8 and G9 of the reliability promises).
 
@@ -28,33 +33,42 @@ def broken_rules(
         lists: as they are staged, read back.
         users: ids of everyone who must have a list.
         eligible: ids of the items that may be listed.
-        seen: user_id, item_id of what users have had, in parts, each user in one of them; None
-            where repeats are allowed.
+        seen: user_id, item_id of what some users have had; None where repeats are allowed.
         k: places of a list.
     """
-    known = pl.DataFrame({"user_id": users.unique()})
-    strangers = lists.select("user_id").unique().join(known, on="user_id", how="anti")
-    had, counts = 0, [pl.DataFrame(schema={"user_id": pl.String, "had": pl.UInt32})]
-    for part in seen or ():
-        had += len(lists.join(part, on=PAIR, how="semi"))
-        listable = part.filter(pl.col("item_id").is_in(eligible.implode()))
-        counts.append(listable.unique(PAIR).group_by("user_id").len("had"))
-    due = _due(known, len(eligible), pl.concat(counts), k)
-    sizes = lists.group_by("user_id").len("size")
-    owed = due.join(sizes, on="user_id", how="left").with_columns(pl.col("size").fill_null(0))
-    short = pl.col("size").is_between(1, pl.col("due") - 1)
+    known = users.unique()
+    expected = lists.users.is_in(known.implode()).to_numpy()
+    unlisted = known.filter(~known.is_in(lists.users.implode()))
+    without = short = forbidden = repeated = 0
+    for start in range(0, len(unlisted), USERS):
+        some = unlisted[start : start + USERS]
+        without += int((_due(some, eligible, None if seen is None else seen(some), k) > 0).sum())
+    for start, stop in lists.stretches():
+        part, owners = lists.block(start, stop, PAIR), lists.users[start:stop]
+        had = None if seen is None else seen(owners)
+        lacking = lists.sizes[start:stop] < _due(owners, eligible, had, k)
+        short += int((lacking & expected[start:stop]).sum())
+        forbidden += int((~part["item_id"].is_in(eligible.implode())).sum())
+        repeated += 0 if had is None else len(part.join(had, on=PAIR, how="semi"))
     return {
-        "users_without_list": len(owed.filter((pl.col("size") == 0) & (pl.col("due") > 0))),
-        "lists_of_strangers": len(strangers),
-        "short_lists": len(owed.filter(short)),
-        "long_lists": len(sizes.filter(pl.col("size") > k)),
-        "forbidden_items": len(lists) - int(lists["item_id"].is_in(eligible.implode()).sum()),
-        "items_had": had,
+        "users_without_list": without,
+        "lists_of_strangers": int((~expected).sum()),
+        "short_lists": short,
+        "long_lists": int((lists.sizes > k).sum()),
+        "forbidden_items": forbidden,
+        "items_had": repeated,
         "broken_lists": len(audit.problems(lists)),
     }
 
 
-def health(lists: pl.DataFrame, settled: pl.Series, eligible: int, fewest: int) -> dict[str, float]:
+def listed(lists: StoredLists) -> pl.DataFrame:
+    """How often each item stands in lists of each source: item_id, source, times."""
+    by = ["item_id", "source"]
+    parts = [part.group_by(by).len("times") for part in lists.each(by)]
+    return pl.concat([pl.DataFrame(schema=LISTED), *parts]).group_by(by).agg(pl.col("times").sum())
+
+
+def health(lists: StoredLists, settled: pl.Series, eligible: int, fewest: int) -> dict[str, float]:
     """Signs of a collapsed model; what too few users or items could tell is left out.
 
     Args:
@@ -63,30 +77,28 @@ def health(lists: pl.DataFrame, settled: pl.Series, eligible: int, fewest: int) 
         eligible: how many items may be listed.
         fewest: users below which shares say nothing.
     """
-    users = lists["user_id"].n_unique()
-    popular = lists.filter(pl.col("source") == release.POPULAR)["user_id"].n_unique()
+    items, count = listed(lists), len(lists.of_model)
     measures = {
-        "users": float(users),
-        "coverage": lists["item_id"].n_unique() / max(1, eligible),
-        "popular_share": popular / max(1, users),
+        "users": float(len(lists)),
+        "coverage": items["item_id"].n_unique() / max(1, eligible),
+        "popular_share": (len(lists) - count) / max(1, len(lists)),
     }
-    model = lists.filter(pl.col("source") == release.MODEL)
-    count, places = model["user_id"].n_unique(), model["rank"].max()
-    if count >= fewest and isinstance(places, int):
-        times = model.group_by("item_id").len("times")["times"].sort(descending=True)
+    if count >= max(1, fewest):
+        times = items.filter(source=release.MODEL)["times"].sort(descending=True)
+        places = lists.sizes[lists.model.to_numpy()].max()
         head = round(HEAD * eligible)
         if head >= HEAD_ITEMS:
-            measures["head_share"] = float(times.head(head).sum()) / len(model)
+            measures["head_share"] = float(times.head(head).sum()) / float(times.sum())
         if places / max(1, eligible) <= EVEN_SHARE:
             measures["largest_item_share"] = float(times[0]) / count
-    own = model.filter(pl.col("user_id").is_in(settled.implode()))
-    if own["user_id"].n_unique() >= fewest:
-        measures["same_list_share"] = _same_list_share(own)
+    own = (lists.model & lists.users.is_in(settled.implode())).to_numpy()
+    if own.sum() >= fewest:
+        measures["same_list_share"] = _same_list_share(lists, own)
     return measures
 
 
 def against(
-    lists: pl.DataFrame, before: pl.DataFrame, changed: bool, fewest: int
+    lists: StoredLists, before: StoredLists, changed: bool, fewest: int
 ) -> dict[str, float]:
     """What tonight's lists have in common with the last release's.
 
@@ -98,24 +110,26 @@ def against(
         changed: whether events came in between; then lists that are all the same are stuck.
         fewest: users below which shares say nothing.
     """
-    both = [frame.filter(pl.col("source") == release.MODEL) for frame in (lists, before)]
-    new, old = (frame.select(*PAIR, "rank").sort("user_id", "rank") for frame in both)
-    users = new["user_id"].unique().sort()
-    users = users.filter(users.is_in(old["user_id"].unique().implode()))
+    users = lists.of_model
+    users = users.filter(users.is_in(before.of_model.implode()))
     if len(users) < fewest:
         return {}
-    shared = pl.DataFrame({"user_id": users})
-    new, old = (frame.join(shared, on="user_id", how="semi") for frame in (new, old))
-    half = len(users) // 2
-    partner = pl.concat([users.tail(half), users.head(len(users) - half)])
-    other = pl.DataFrame({"user_id": partner, "for": users})
-    others = old.join(other, on="user_id").select("item_id", user_id="for")
-    own, strange = (overlap(new, frame, users) for frame in (old, others))
-    measures = {"overlap": own}
-    if strange > 0:
-        measures["overlap_own_over_others"] = own / strange
+    new, old = lists.places(users), before.places(users)
+    partners = np.roll(old, len(users) // 2)
+    own, strange, same = [np.zeros(0)], [np.zeros(0)], True
+    for start in range(0, len(users), USERS):
+        some = slice(start, start + USERS)
+        now, then = _ranked(lists, new[some]), _ranked(before, old[some])
+        others = before.at(partners[some], PAIR)
+        pairs = pl.DataFrame({"user_id": before.users[partners[some]], "for": users[some]})
+        others = others.join(pairs, on="user_id").select("item_id", user_id="for")
+        own.append(_jaccard(now, then))
+        strange.append(_jaccard(now, others))
+        same = same and now.equals(then)
+    measures = {"overlap": math.fsum(np.concatenate(own)) / len(users)}
+    if (others_share := math.fsum(np.concatenate(strange)) / len(users)) > 0:
+        measures["overlap_own_over_others"] = measures["overlap"] / others_share
     if changed:
-        same = new.sort("user_id", "rank").equals(old.sort("user_id", "rank"))
         measures["stuck_lists"] = float(same)
     return measures
 
@@ -124,28 +138,45 @@ def overlap(one: pl.DataFrame, other: pl.DataFrame, users: pl.Series) -> float:
     """Mean Jaccard index (Jaccard, 1912) of the two lists of each of `users`; 0 where one has none.
 
     Args:
-        one, other: user_id, item_id; other users' lists are left out.
+        one, other: user_id, item_id of lists of these users.
         users: whose, at least one.
     """
-    chosen = pl.DataFrame({"user_id": users})
-    one, other = (frame.join(chosen, on="user_id", how="semi") for frame in (one, other))
+    return math.fsum(_jaccard(one, other)) / len(users)
+
+
+def _ranked(lists: StoredLists, places: Rows) -> pl.DataFrame:
+    return lists.at(places, [*PAIR, "rank"]).sort("user_id", "rank")
+
+
+def _jaccard(one: pl.DataFrame, other: pl.DataFrame) -> Floats:
+    """The index of each user who has a list in both, in any order."""
     shared = one.join(other, on=PAIR, how="inner").group_by("user_id").len("shared")
     sizes = pl.concat([one.select("user_id"), other.select("user_id")]).group_by("user_id").len()
     both = sizes.join(shared, on="user_id")
-    return float((both["shared"] / (both["len"] - both["shared"])).sum()) / len(users)
+    return (both["shared"] / (both["len"] - both["shared"])).to_numpy()
 
 
-def _same_list_share(lists: pl.DataFrame) -> float:
-    """Share of the users who have the most common list, order and all; 0 where all differ."""
-    ordered = lists.sort("user_id", "rank").group_by("user_id", maintain_order=True)
-    counts = ordered.agg("item_id").group_by("item_id").len("times")["times"].to_numpy()
+def _same_list_share(lists: StoredLists, own: npt.NDArray[np.bool_]) -> float:
+    """Share of the users `own [U]` who have the most common list, order and all; 0: all differ."""
+    marks = [np.zeros(0, np.uint64)]
+    for start, stop in lists.stretches():
+        part = lists.block(start, stop, [*PAIR, "rank"])
+        part = part.filter(np.repeat(own[start:stop], lists.sizes[start:stop]))
+        items = pl.col("item_id").sort_by("rank").str.join("\0")
+        marks.append(part.group_by("user_id").agg(items)["item_id"].hash().to_numpy())
+    counts = np.unique(np.concatenate(marks), return_counts=True)[1]
     most = counts.max(initial=0)
     return float(most / counts.sum()) if most > 1 else 0.0
 
 
-def _due(users: pl.DataFrame, eligible: int, had: pl.DataFrame, k: int) -> pl.DataFrame:
+def _due(users: pl.Series, eligible: pl.Series, had: pl.DataFrame | None, k: int) -> Rows:
     """How long each user's list must be: K, or all that may be listed and was not had before."""
-    left = eligible - pl.col("had").cast(pl.Int64).fill_null(0)
-    return users.join(had, on="user_id", how="left").select(
-        "user_id", due=pl.min_horizontal(pl.lit(k, pl.Int64), left)
-    )
+    owed = np.full(len(users), len(eligible), np.int64)
+    if had is not None:
+        listable = had.filter(pl.col("item_id").is_in(eligible.implode())).unique(PAIR)
+        counts = listable.group_by("user_id").len("had")
+        joined = users.alias("user_id").to_frame().join(
+            counts, on="user_id", how="left", maintain_order="left"
+        )  # fmt: skip
+        owed -= joined["had"].fill_null(0).to_numpy()
+    return np.minimum(owed, k)

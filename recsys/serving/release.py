@@ -4,13 +4,14 @@ Rows are sorted and files written the same way every time: the same date and inp
 bytes. Called by the night; `audit` checks what it published.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from polars import selectors as cs
 
 from recsys import artefacts
 from recsys.errors import InputFault
@@ -22,6 +23,7 @@ ROWS_PER_PART = 2_000_000
 MODEL, POPULAR = "model", "popular"
 TERM = "term_"  # of the columns that hold the terms of a score
 POPULAR_FILE = "popular.parquet"
+FIX = "roll back to another release, or run the night again"
 PARQUET: dict[str, Any] = {"compression": "zstd", "statistics": True, "row_group_size": 250_000}
 
 
@@ -77,31 +79,67 @@ def outside_ids(frame: pl.DataFrame, integer_ids: Mapping[str, bool]) -> pl.Data
     return frame.sort(first, "rank") if integer_ids.get(first) else frame
 
 
-def write_parts(frame: pl.DataFrame, folder: Path) -> dict[str, int]:
-    """Writes `folder/part-00000.parquet` and so on; returns rows by file name."""
+def in_order(user_ids: pl.Series, whole: bool) -> pl.Series:
+    """Ids in the order in which their lists are published: texts, or numbers where `whole`."""
+    return user_ids.gather(user_ids.cast(pl.Int64).arg_sort()) if whole else user_ids.sort()
+
+
+def write_parts(frames: Iterable[pl.DataFrame], folder: Path) -> dict[str, int]:
+    """Writes `folder/part-00000.parquet` and so on, each as soon as its rows are there.
+
+    Args:
+        frames: at least one; their rows follow each other, wherever one ends and the next begins.
+        folder: of the table.
+
+    Returns:
+        rows by file name.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = {}
-    for number, start in enumerate(range(0, max(1, len(frame)), ROWS_PER_PART)):
-        part = frame.slice(start, ROWS_PER_PART).rechunk()  # chunks would show in the file
-        name = f"{folder.name}/part-{number:05d}.parquet"
-        part.write_parquet(folder.parent / name, **PARQUET)
+    rows: dict[str, int] = {}
+
+    def write(part: pl.DataFrame) -> None:
+        name = f"{folder.name}/part-{len(rows):05d}.parquet"
+        part.rechunk().write_parquet(folder.parent / name, **PARQUET)  # chunks would show
         rows[name] = len(part)
+
+    waiting: list[pl.DataFrame] = []
+    for frame in frames:
+        waiting.append(frame)
+        while sum(map(len, waiting)) >= ROWS_PER_PART:
+            together = pl.concat(waiting)
+            write(together[:ROWS_PER_PART])
+            waiting = [together[ROWS_PER_PART:]]
+    rest = pl.concat(waiting)
+    if len(rest) or not rows:
+        write(rest)
     return rows
 
 
-def write_tables(
-    staged: artefacts.Staged, lists: pl.DataFrame, near: pl.DataFrame, popular: pl.DataFrame,
-    integer_ids: Mapping[str, bool],
-) -> None:  # fmt: skip
-    """Writes the tables of a release: lists, similar items, the popular lists; counts their rows.
+def write_lists(
+    staged: artefacts.Staged, lists: Iterable[pl.DataFrame], integer_ids: Mapping[str, bool]
+) -> None:
+    """Writes the lists of a release, some users at a time; counts their rows.
 
     Args:
         staged: the release being written.
-        lists, near, popular: the tables, ids as texts.
+        lists: of everybody, in the order of `in_order`, ids as texts.
         integer_ids: which id columns are whole numbers outside.
     """
-    for name, frame in {"lists": lists, "similar": near}.items():
-        staged.rows |= write_parts(outside_ids(frame, integer_ids), staged.folder / name)
+    outside = (outside_ids(frame, integer_ids) for frame in lists)
+    staged.rows |= write_parts(outside, staged.folder / "lists")
+
+
+def write_similar(
+    staged: artefacts.Staged, near: pl.DataFrame, integer_ids: Mapping[str, bool]
+) -> None:
+    """Writes similar items; arguments as of `write_lists`."""
+    staged.rows |= write_parts([outside_ids(near, integer_ids)], staged.folder / "similar")
+
+
+def write_popular(
+    staged: artefacts.Staged, popular: pl.DataFrame, integer_ids: Mapping[str, bool]
+) -> None:
+    """Writes the popular lists; arguments as of `write_lists`."""
     outside_ids(popular, integer_ids).write_parquet(staged.folder / POPULAR_FILE, **PARQUET)
     staged.rows[POPULAR_FILE] = len(popular)
 
@@ -139,16 +177,30 @@ def parts(folder: Path, table: str) -> list[Path]:
     return sorted((folder / table).glob("part-*.parquet"))
 
 
+def scanned(paths: list[Path]) -> pl.LazyFrame:
+    """Parquet files one after the other, ids as texts; nothing is read yet."""
+    ids = cs.by_name("user_id", "item_id", "similar_item_id", require_all=False)
+    return pl.scan_parquet(paths, hive_partitioning=False, glob=False).with_columns(
+        ids.cast(pl.String)
+    )
+
+
+def collected(rows: pl.LazyFrame, where: str, table: str = "lists") -> pl.DataFrame:
+    """What was asked of files of a table.
+
+    Raises:
+        InputFault: the files cannot be read.
+    """
+    try:
+        return rows.collect()
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        raise InputFault(
+            f"{table} cannot be read: {str(error)[:200]}", where=where, fix=FIX
+        ) from None
+
+
 def _frame(
     paths: list[Path], table: str, where: Path, columns: list[str] | None = None
 ) -> pl.DataFrame:
-    """Parquet files one after the other, ids as texts."""
-    try:
-        frame = pl.read_parquet(paths, hive_partitioning=False, glob=False, columns=columns)
-    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-        raise InputFault(
-            f"{table} cannot be read: {str(error)[:200]}", where=str(where),
-            fix="roll back to another release, or run the night again",
-        ) from None  # fmt: skip
-    ids = [name for name in ("user_id", "item_id", "similar_item_id") if name in frame.columns]
-    return frame.with_columns(pl.col(ids).cast(pl.String))
+    rows = scanned(paths)
+    return collected(rows if columns is None else rows.select(columns), str(where), table)

@@ -1,22 +1,22 @@
 """Nights that went wrong, end to end on a tiny shop: each is stopped, and yesterday stays live."""
 
-import dataclasses
 import datetime
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import torch
 
-from pipelines import cli, nightly
+from pipelines import cli, night_lists, night_measures
 from recsys import artefacts
 from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
 from recsys.models import saved
-from recsys.serving import audit, release
+from recsys.serving import audit, release, stored_lists
 
 TINY = ShopSettings(
     items=150, users=100, days=21, events=5000, first=0.9, taste=4, novelty=0, burst=0, drifting=0,
@@ -113,17 +113,15 @@ def wrong_join(shop: Shop, _: pytest.MonkeyPatch) -> str:
 
 def wrong_lists(_: Shop, monkeypatch: pytest.MonkeyPatch) -> str:
     """Lists given to the wrong users after they were made."""
-    right = nightly._lists
+    right = night_lists._lists
 
-    def mixed(*inputs: Any) -> Any:
-        made = right(*inputs)
-        lists = made.lists
-        users = lists["user_id"].unique().sort()
-        others = dict(zip(users, [*users[1:], users[0]], strict=True))
-        lists = lists.with_columns(lists["user_id"].replace(others)).sort("user_id", "rank")
-        return dataclasses.replace(made, lists=lists)
+    def mixed(*inputs: Any) -> Iterator[pl.DataFrame]:
+        for lists in right(*inputs):
+            users = lists["user_id"].unique().sort()
+            others = dict(zip(users, [*users[1:], users[0]], strict=True))
+            yield lists.with_columns(lists["user_id"].replace(others)).sort("user_id", "rank")
 
-    monkeypatch.setattr(nightly, "_lists", mixed)
+    monkeypatch.setattr(night_lists, "_lists", mixed)
     return TODAY
 
 
@@ -253,6 +251,38 @@ def test_a_night_like_any_other_passes_and_knows_yesterday(shop: Shop) -> None:
     shutil.rmtree(folder)
     assert shop.night(TODAY) == 0
     assert shop.live()[1]["files"] == manifest["files"]  # the same baseline, the same bytes
+
+
+def test_a_night_holds_few_lists_at_a_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shop.night(TODAY) == 0
+    folder, whole = shop.live()
+    artefacts.point(folder.parent, whole["parents"]["baseline"])
+    shutil.rmtree(folder)
+    users, rows, held = 7, 40, [0]
+    monkeypatch.setattr(night_lists, "USERS", users)
+    monkeypatch.setattr(night_measures, "CANARIES", users)
+    monkeypatch.setattr(night_lists, "FEW_USERS", 0)
+    monkeypatch.setattr(stored_lists, "ROWS", rows)
+    plain, plain_frame = release.collected, release.list_frame
+
+    def collected(*inputs: Any) -> pl.DataFrame:
+        found = plain(*inputs)
+        held.append(len(found))
+        return found
+
+    def list_frame(*inputs: Any) -> pl.DataFrame:
+        found = plain_frame(*inputs)
+        assert found["user_id"].n_unique() <= users
+        return found
+
+    monkeypatch.setattr(release, "collected", collected)
+    monkeypatch.setattr(release, "list_frame", list_frame)
+    monkeypatch.delattr(release, "read_lists")  # the whole table
+    assert shop.night(TODAY) == 0
+    assert rows / 2 < max(held) <= rows < whole["counts"]["rows"]
+    again = shop.live()[1]
+    for what in ("files", "counts", "measures", "gates", "history"):
+        assert again[what] == whole[what]
 
 
 def test_the_limit_can_be_moved_for_a_night_that_is_right(shop: Shop) -> None:

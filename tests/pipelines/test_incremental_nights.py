@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import cli
+from pipelines import cli, night_lists
 from recsys import artefacts
 from recsys.data.sample_shop import write_shop
 from recsys.data.synthetic import ShopSettings
@@ -98,6 +98,13 @@ def sold(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     shop.stock(str(END - datetime.timedelta(days=10)), 90)
     shop.night("work", str(END - datetime.timedelta(days=10)))
     return shop
+
+
+@pytest.fixture(autouse=True)
+def few_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are written in many blocks."""
+    monkeypatch.setattr(night_lists, "FEW_USERS", 3)
+    monkeypatch.setattr(night_lists, "USERS", 8)
 
 
 @pytest.mark.parametrize("nights", [2, pytest.param(10, marks=pytest.mark.slow)])

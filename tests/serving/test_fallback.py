@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from recsys.serving import audit, fallback, release
+from recsys.serving import audit, fallback, release, stored_lists
 
 Made = Any
 
@@ -65,7 +65,7 @@ def test_ranks_agree_with_scores_to_the_last_bit(made: Made) -> None:
         ids = tuple(str(row) for row in range(40))
         names = recommender.names
         frame = release.popular_frame(["u1", "u2"], ranked, names, ids)
-        assert audit.problems(frame) == []
+        assert audit.problems(stored_lists.of([frame.lazy()])) == []
         terms = frame.select(f"term_{name}" for name in names).to_numpy().sum(axis=1)
         np.testing.assert_allclose(frame["score"].to_numpy(), terms, rtol=1e-12)
         assert set(frame["source"]) == {"popular"}

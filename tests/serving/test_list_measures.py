@@ -5,7 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recsys.serving import list_measures, release
+from recsys.serving import list_measures, release, stored_lists
+from recsys.serving.stored_lists import StoredLists
 
 USERS = pl.Series(["u1", "u2"])
 ELIGIBLE = pl.Series(["a", "b", "c", "d"])
@@ -25,6 +26,17 @@ def rows(*lists: tuple[str, str], source: str = "model") -> pl.DataFrame:
     )  # fmt: skip
 
 
+def stored(*frames: pl.DataFrame) -> StoredLists:
+    return stored_lists.of([frame.lazy() for frame in frames])
+
+
+@pytest.fixture(autouse=True, params=[1, 3, 250_000])
+def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every count is the same however few rows are looked at together."""
+    monkeypatch.setattr(stored_lists, "ROWS", request.param)
+    monkeypatch.setattr(list_measures, "USERS", request.param)
+
+
 def seen(*pairs: tuple[str, str]) -> pl.DataFrame:
     return pl.DataFrame(
         list(pairs), schema={"user_id": pl.String, "item_id": pl.String}, orient="row"
@@ -35,9 +47,14 @@ def broken(
     folder: Path, frame: pl.DataFrame, had: pl.DataFrame | None = None, k: int = 3
 ) -> dict[str, float]:
     """Rules that staged files break, and how often."""
-    release.write_parts(frame, folder / "lists")
-    parts = None if had is None else had.partition_by("user_id")
-    found = list_measures.broken_rules(release.read_lists(folder), USERS, ELIGIBLE, parts, k)
+    release.write_parts([frame], folder / "lists")
+
+    def of(users: pl.Series) -> pl.DataFrame:
+        assert had is not None
+        return had.filter(pl.col("user_id").is_in(users.implode()))
+
+    lists = stored_lists.opened(folder)
+    found = list_measures.broken_rules(lists, USERS, ELIGIBLE, None if had is None else of, k)
     assert len(found) == 7
     return {name: count for name, count in found.items() if count}
 
@@ -98,10 +115,10 @@ def test_broken_lists(tmp_path: Path) -> None:
 
 def test_whole_numbers_as_ids(tmp_path: Path) -> None:
     frame = release.outside_ids(rows(("1", "a"), ("2", "b")), {"user_id": True})
-    release.write_parts(frame, tmp_path / "lists")
+    release.write_parts([frame], tmp_path / "lists")
     users = pl.Series(["1", "2"])
     assert not any(
-        list_measures.broken_rules(release.read_lists(tmp_path), users, ELIGIBLE, None, 1).values()
+        list_measures.broken_rules(stored_lists.opened(tmp_path), users, ELIGIBLE, None, 1).values()
     )
 
 
@@ -112,10 +129,10 @@ def test_what_was_changed_after_it_was_staged(tmp_path: Path) -> None:
 
 
 def test_health() -> None:
-    lists = pl.concat([
+    lists = stored(
         rows(("u1", "ab"), ("u2", "ab"), ("u3", "ba"), ("u4", "ac")),
         rows(("u5", "ab"), source="popular"),
-    ])  # fmt: skip
+    )
     settled = pl.Series(["u1", "u2", "u3", "u4", "u5"])
     found = list_measures.health(lists, settled, 1000, fewest=4)
     # a stands in all four model lists, u1 and u2 share a list; the head has room for all items
@@ -126,7 +143,7 @@ def test_health() -> None:
 
 
 def test_health_is_silent_where_little_can_be_told() -> None:
-    lists = rows(("u1", "ab"), ("u2", "ab"), ("u3", "ba"), ("u4", "ac"))
+    lists = stored(rows(("u1", "ab"), ("u2", "ab"), ("u3", "ba"), ("u4", "ac")))
     everyone = pl.Series(["u1", "u2", "u3", "u4"])
     assert "head_share" not in list_measures.health(lists, everyone, 1000, fewest=5)
     # the first hundredth of these would be nine items: too few to be steady
@@ -138,8 +155,8 @@ def test_health_is_silent_where_little_can_be_told() -> None:
 
 
 def test_no_list_twice_is_a_share_of_nothing() -> None:
-    lists = rows(("u1", "ab"), ("u2", "ba"))
-    found = list_measures.health(lists, lists["user_id"].unique(), 100, fewest=2)
+    lists = stored(rows(("u1", "ab"), ("u2", "ba")))
+    found = list_measures.health(lists, lists.users, 100, fewest=2)
     assert found["same_list_share"] == 0
 
 
@@ -147,13 +164,13 @@ def test_overlap_by_hand() -> None:
     before, now = rows(("u1", "ab"), ("u2", "cd")), rows(("u1", "bc"), ("u2", "cd"), ("u3", "ab"))
     # u1: {b} of {a, b, c}; u2: all
     users = pl.Series(["u1", "u2"])
-    assert list_measures.overlap(now, before, users) == pytest.approx((1 / 3 + 1) / 2)
-    assert list_measures.overlap(now, before, pl.Series(["u3"])) == 0
+    assert list_measures.overlap(now[:4], before, users) == pytest.approx((1 / 3 + 1) / 2)
+    assert list_measures.overlap(now[4:], before[4:], pl.Series(["u3"])) == 0
 
 
 def test_against_the_last_release() -> None:
-    before = rows(("u1", "ab"), ("u2", "cd"), ("u3", "ae"), ("u4", "af"))
-    now = rows(("u1", "ab"), ("u2", "dc"), ("u3", "ae"), ("u4", "ag"), ("u5", "ab"))
+    before = stored(rows(("u1", "ab"), ("u2", "cd")), rows(("u3", "ae"), ("u4", "af")))
+    now = stored(rows(("u1", "ab"), ("u2", "dc"), ("u3", "ae"), ("u4", "ag"), ("u5", "ab")))
     found = list_measures.against(now, before, changed=True, fewest=4)
     # own: 1, 1, 1, 1/3; each with the list two places on: u1-u3 1/3, u2-u4 0, u3-u1 1/3, u4-u2 0
     assert found["overlap"] == pytest.approx(10 / 12)
@@ -163,10 +180,10 @@ def test_against_the_last_release() -> None:
 
 
 def test_lists_that_are_stuck() -> None:
-    lists = rows(("u1", "ab"), ("u2", "cd"))
+    lists = stored(rows(("u1", "ab"), ("u2", "cd")))
     assert list_measures.against(lists, lists, changed=True, fewest=2)["stuck_lists"] == 1
     assert "stuck_lists" not in list_measures.against(lists, lists, changed=False, fewest=2)
-    turned = rows(("u1", "ba"), ("u2", "cd"))
+    turned = stored(rows(("u1", "ba"), ("u2", "cd")))
     assert list_measures.against(turned, lists, changed=True, fewest=2)["stuck_lists"] == 0
 
 
@@ -176,7 +193,8 @@ def test_users_whose_lists_were_mixed_up() -> None:
     mixed = before.with_columns(user_id=pl.Series(
         [users[(n // 2 * 7 + 3) % 40] for n in range(80)], dtype=pl.String
     ))  # fmt: skip
-    right = list_measures.against(before, before, changed=False, fewest=20)
-    wrong = list_measures.against(mixed, before, changed=False, fewest=20)
+    last = stored(before)
+    right = list_measures.against(last, last, changed=False, fewest=20)
+    wrong = list_measures.against(stored(mixed), last, changed=False, fewest=20)
     assert right["overlap_own_over_others"] > 2
     assert wrong["overlap_own_over_others"] < 1.2

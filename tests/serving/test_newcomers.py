@@ -10,7 +10,7 @@ import pytest
 
 from recsys.data import histories
 from recsys.data.histories import Histories
-from recsys.serving import audit, fallback, newcomers, release
+from recsys.serving import audit, fallback, newcomers, release, stored_lists
 from recsys.serving.newcomers import NewcomerSettings
 from recsys.vocabulary import Vocabulary
 
@@ -106,7 +106,7 @@ def test_lists_follow_the_segment_and_say_so(made: Made) -> None:
     np.testing.assert_allclose(ranked.terms[0, :2, -1], [log(3 / 2.5), log(2 / 2.5)])
     np.testing.assert_array_equal(ranked.terms[1, :, -1], 0)
     frame = release.popular_frame(["new", "nobody"], ranked, recommender.names, tuple("wxyz"))
-    assert audit.problems(frame) == []
+    assert audit.problems(stored_lists.of([frame.lazy()])) == []
     assert frame["item_id"].to_list() == ["w", "x", "y", "x", "w", "y"]
     assert set(frame["source"]) == {"popular"}
 

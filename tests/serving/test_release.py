@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from recsys import artefacts
 from recsys.errors import InputFault
-from recsys.serving import audit, release
+from recsys.serving import audit, release, stored_lists
 from recsys.serving.reranking import Ranked
+from recsys.serving.stored_lists import StoredLists
 
 IDS = ("a", "b", "c", "d")
 
@@ -32,11 +33,11 @@ def lists() -> pl.DataFrame:
 def publish(root: Path, name: str, frame: pl.DataFrame | None = None) -> None:
     with artefacts.publishing(root, name, release.KIND) as staged:
         frame = lists() if frame is None else frame
-        staged.rows |= release.write_parts(frame, staged.folder / "lists")
+        staged.rows |= release.write_parts([frame], staged.folder / "lists")
         neighbours = pl.DataFrame(
             {"item_id": ["a"], "rank": [1], "similar_item_id": ["b"], "score": [0.5]}
         )
-        staged.rows |= release.write_parts(neighbours, staged.folder / "similar")
+        staged.rows |= release.write_parts([neighbours], staged.folder / "similar")
 
 
 def test_golden() -> None:
@@ -109,6 +110,62 @@ def test_the_same_lists_are_the_same_bytes(tmp_path: Path, monkeypatch: pytest.M
     assert audit.verify(tmp_path / "one")["rows"] == 2500
 
 
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("together", [1, 40, 120, 500])
+def test_lists_written_block_by_block_are_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool, together: int
+) -> None:
+    monkeypatch.setattr(release, "ROWS_PER_PART", 300)
+    random, kinds = np.random.default_rng(0), {"user_id": whole}
+    users = tuple(str(number) for number in random.permutation(250))
+    rows = np.stack([random.permutation(40)[:4] for _ in users])
+    some = Ranked(rows, random.normal(size=(250, 4)), random.normal(size=(250, 4, 2)))
+    table = release.list_frame(users, some, ("s", "p"), tuple(map(str, range(40))))
+    release.write_parts([release.outside_ids(table, kinds)], tmp_path / "table" / "lists")
+    ordered = release.in_order(pl.Series(users), whole)
+    blocks = (ordered[start : start + together] for start in range(0, 250, together))
+    frames = (table.filter(pl.col("user_id").is_in(block.implode())) for block in blocks)
+    (tmp_path / "blocks").mkdir()
+    staged = artefacts.Staged(tmp_path / "blocks")
+    release.write_lists(staged, frames, kinds)
+    assert digest(tmp_path / "blocks") == digest(tmp_path / "table")
+    assert list(staged.rows.values()) == [300, 300, 300, 100]
+
+
+def stored(frame: pl.DataFrame, *cuts: int) -> StoredLists:
+    """The rows of a table in parts that begin at the cuts, too."""
+    ends = zip((0, *cuts), (*cuts, len(frame)), strict=True)
+    return stored_lists.of([frame[start:stop].lazy() for start, stop in ends])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 100])
+def test_stored_lists_are_found_wherever_files_end(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_lists, "ROWS", rows)
+    sizes = {"10": 3, "9": 1, "c": 2, "b": 4}
+    frame = pl.concat([
+        lists().head(1).with_columns(user_id=pl.lit(user), rank=pl.lit(rank, pl.Int32))
+        for user, size in sizes.items() for rank in range(1, size + 1)
+    ])  # fmt: skip
+    for cuts in ((), (1, 1, 4, 5), (3, 9)):
+        found = stored(frame, *cuts)
+        assert dict(zip(found.users, found.sizes, strict=True)) == sizes
+        assert found.rows == 10
+        assert pl.concat(found.each()).equals(frame)
+        assert max(len(part) for part in found.each(["rank"])) <= max(rows, 4)
+        places = found.places(pl.Series(["b", "nobody", "10", "c"]))
+        assert places.tolist() == [3, -1, 0, 2]
+        assert found.at(places).equals(frame.filter(pl.col("user_id") != "9"))
+        assert found.at(places[1:2]).equals(frame.clear())
+
+
+def test_a_list_in_two_places_is_refused() -> None:
+    frame = lists().with_columns(user_id=pl.Series(["u1", "u2", "u1"]))
+    with pytest.raises(InputFault, match="do not stand together"):
+        stored(frame, 2)
+
+
 def test_verify_counts(tmp_path: Path) -> None:
     publish(tmp_path, "v1")
     checked = audit.verify(tmp_path)
@@ -155,21 +212,21 @@ WRONG = {
 def test_l04_lists_that_break_the_rules(
     tmp_path: Path, what: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit, "ROWS", rows)  # that are checked together
+    monkeypatch.setattr(stored_lists, "ROWS", rows)  # that are checked together
     publish(tmp_path, "v1", WRONG[what])
     with pytest.raises(InputFault, match=f"{what} in the lists of 1 users: u2"):
         audit.verify(tmp_path)
-    assert audit.problems(lists()) == []
+    assert audit.problems(stored(lists())) == []
 
 
 @pytest.mark.parametrize("rows", [1, 2, 1_000_000])
 def test_l04_names_the_first_twenty_users(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "ROWS", rows)  # that are checked together
+    monkeypatch.setattr(stored_lists, "ROWS", rows)  # that are checked together
     frame = pl.concat(
         [lists().with_columns(user_id=pl.lit(f"u{number:02}"), rank=pl.lit(2, pl.Int32)).head(1)
          for number in range(30)]
     )  # fmt: skip
-    (found,) = audit.problems(frame)
+    (found,) = audit.problems(stored(frame))
     assert "30 users" in found
     assert "u19" in found
     assert "u20" not in found
@@ -242,7 +299,7 @@ def test_what_the_reranker_orders_has_no_problems(seed: int, users: int, k: int)
     frame = release.list_frame(
         names, Ranked(rows, terms.sum(axis=-1), terms), ("s", "p"), tuple("abcdefghi")
     )
-    assert audit.problems(frame) == []
+    assert audit.problems(stored(frame)) == []
     assert len(frame) == (rows >= 0).sum()
 
 

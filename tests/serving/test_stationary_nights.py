@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from recsys.data import log_measures
-from recsys.serving import gates, list_measures
+from recsys.serving import gates, list_measures, stored_lists
 from recsys.serving.baseline import Baseline
 from recsys.serving.gates import GateSettings
 
@@ -63,7 +63,7 @@ def test_thirty_stationary_nights() -> None:
     for night in range(NIGHTS):
         now = START + datetime.timedelta(days=DAYS + night)
         past = log.filter(pl.col("timestamp") < now)
-        made = lists(taste, random)
+        made = stored_lists.of([lists(taste, random).lazy()])
         measures = log_measures.of_log(past, CATALOGUE, int(now.timestamp()), settings.fewest)
         measures |= list_measures.health(made, pl.Series(NAMES), ITEMS, settings.fewest)
         measures |= {"rows_read": float(len(past)), "items": float(ITEMS)}
