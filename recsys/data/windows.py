@@ -15,6 +15,7 @@ RETURNING = 100  # users with a history that a window shall ask about, too,
 MOST_FOR_USERS = 0.1  # of the events at most for their sake
 WEEK, LONGEST = 7, 3650  # days
 PART_OF_LOG = 8  # no window of a short log need be longer than this part of it
+LASTING = 0.5  # of a week's events shall be with items that were there before it, or it is less
 
 
 def days(events: Histories, end: int) -> int:
@@ -22,7 +23,8 @@ def days(events: Histories, end: int) -> int:
 
     The tail of a log is often thin: the last week of MovieLens-1M has 381 of a million events, the
     last week of a small shop a few dozen users. And where people come once and never again, many
-    events say little about those whose histories a model reads.
+    events say little about those whose histories a model reads. Where items live for a day or two,
+    as news do, lists of a week ago are judged by what nobody could have listed.
 
     Args:
         events: of the log.
@@ -34,7 +36,7 @@ def days(events: Histories, end: int) -> int:
     before, count = inside.times, len(events.times)
     needed = min(max(count * SHARE, min(FEWEST, count * LARGEST_SHARE)), MOST)
     span = (end - int(before.min())) / DAY_SECONDS
-    shortest = min(max(1, int(span / PART_OF_LOG)), WEEK)
+    shortest = _lasting(inside, end, min(max(1, int(span / PART_OF_LOG)), WEEK))
     enough = max(_holding(before, needed, end), shortest)
     longest = _holding(before, min(count * MOST_FOR_USERS, MOST), end)
     if longest > enough:
@@ -49,6 +51,20 @@ def _holding(before: Seconds, events: float, end: int) -> int:
     place = max(0, len(before) - max(1, int(events)))
     oldest = int(np.partition(before, place)[place])
     return -(-(end - oldest) // DAY_SECONDS)
+
+
+def _lasting(inside: Histories, end: int, most: int) -> int:
+    """The longest of 1 to `most` days before `end` whose events are mostly with older items."""
+    first = np.full(int(inside.items.max()) + 1, end, np.int64)
+    np.minimum.at(first, inside.items, inside.times)
+    late = inside.times >= end - most * DAY_SECONDS
+    times, appeared = inside.times[late], first[inside.items[late]]
+    for length in range(most, 1, -1):
+        start = end - length * DAY_SECONDS
+        older = appeared[times >= start] < start
+        if older.sum() >= LASTING * len(older):
+            return length
+    return 1
 
 
 def _returning(inside: Histories, starts: Seconds) -> Seconds:

@@ -1,6 +1,7 @@
 """Splits: which event goes where, and what is refused."""
 
 import datetime
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +200,19 @@ def test_windows_hold_users_with_a_history(every: int, people: int, days: int) -
     number = np.arange(30_000)
     users = np.where(number % every == 0, number // every % people, 1_000 + number)
     assert windows.days(visits(users, number // 100 * DAY), 300 * DAY) == days
+
+
+@pytest.mark.parametrize(("life", "days"), [(1, 1), (2, 1), (4, 3), (6, 5), (16, 7), (80, 7)])
+def test_windows_are_short_where_items_are(life: int, days: int) -> None:
+    # 90 days of 1,200 events of twenty regulars, spread over the items of the last `life` days: of
+    # a window of d days, (1 + ... + d) / (d * life) are with items that appeared within it
+    number = np.arange(108_000)
+    day = number // 1_200
+    log = visits(number % 20, day * DAY + 3600)
+    items = day - number // 20 % life + life
+    in_order = np.lexsort((number, number % 20))
+    log = replace(log, items=items[in_order].astype(np.int32))
+    assert windows.days(log, 90 * DAY) == days
 
 
 def test_windows_that_nobody_stated_are_chosen_one_after_the_other() -> None:
