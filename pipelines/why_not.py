@@ -132,7 +132,7 @@ def _by_score(
     place = _place(every.rows[0], row)
     count = settings.lists.candidates.count
     facts: dict[str, Any] = {"candidate": place, "candidates": count, "k": settings.nightly.k}
-    if place is None or place > count:
+    if row not in recommender.candidates(mine).rows[0]:
         where = "behind all others" if place is None else f"at place {place:,}"
         text = (
             f"{where} of {len(recommender.index):,} before the reranker; only the first "

@@ -61,7 +61,12 @@ def test_lists_hold_what_users_buy_again_and_stand_beside_their_own_history(
     first = rows.filter(pl.col("rank") <= 3).select("user_id", "item_id").rows()
     hits = np.mean([item in wanted[user] for user, item in first])
     assert hits > 0.85  # chance: .075
+    listed = rows.filter(user_id="u0")["item_id"].to_list()
+    log = pl.read_parquet(work.parent / "shop" / "interactions.parquet").filter(user_id="u0")
+    had = next(item for item in log["item_id"].unique().sort() if item not in listed)
     capsys.readouterr()
+    assert cli.invoke(["why-not", "u0", had, "--json", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["reason"] == "ranked_lower"  # it was a candidate
     assert cli.invoke(["evaluate", "--json", *words]) == 0
     systems = {row["system"] for row in json.loads(capsys.readouterr().out)["rows"]}
     assert {"lists", "own_history", "popular"} <= systems
