@@ -14,7 +14,7 @@ from pipelines import encode, pretrain, stand_ins
 from pipelines.inputs import Floats, Inputs
 from pipelines.settings import Settings
 from recsys.data import histories as histories_module
-from recsys.data import people, trends
+from recsys.data import people, popularity, trends
 from recsys.data.histories import Histories
 from recsys.data.splits import VALIDATION, Split
 from recsys.data.trends import Trends
@@ -240,7 +240,7 @@ def fit(
 
 def count_events(model: TwoTower, data: TrainingData) -> None:
     """Tells the model how many events each of its ids is learned from."""
-    counts = np.bincount(data.histories.items, minlength=len(data.features))
+    counts = popularity.counts(data.histories.items, len(data.features))
     model.learned_from(data.features, torch.from_numpy(counts))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recsys.data import popularity
 from recsys.data.accounts import ORDER
 from recsys.vocabulary import Rows, Vocabulary
 
@@ -184,7 +185,7 @@ def block(histories: Histories, start: int, stop: int) -> Histories:
 
 def counts(histories: Histories, n_items: int) -> Floats:
     """Events per item, float64 `[N]`; repeats count each time."""
-    return np.bincount(histories.items, minlength=n_items).astype(np.float64)
+    return popularity.counts(histories.items, n_items).astype(np.float64)
 
 
 def _offsets(sizes: npt.NDArray[np.integer]) -> Rows:

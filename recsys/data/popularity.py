@@ -7,6 +7,26 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+EVENTS = 1 << 20  # looked at together
+
+
+def counts(
+    items: npt.NDArray[np.integer], n_items: int, inside: npt.NDArray[np.integer] | None = None
+) -> npt.NDArray[np.int64]:
+    """`[N]` events of each item; repeats count each time.
+
+    Args:
+        items: `[E]` item rows.
+        n_items: N.
+        inside: `[E]` not 0 for the events to count; None for all.
+    """
+    found = np.zeros(n_items, np.int64)
+    for start in range(0, len(items), EVENTS):
+        block = items[start : start + EVENTS]
+        if inside is not None:
+            block = block[inside[start : start + EVENTS] > 0]
+        found += np.bincount(block, minlength=n_items)
+    return found
 
 
 def log_inclusion(counts: npt.NDArray[np.number], draws: int) -> Floats:

@@ -14,15 +14,25 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 
-from recsys.data.popularity import log_inclusion
+from recsys.data.popularity import counts, log_inclusion
 from recsys.data.trends import DAY_SECONDS, Trends
 from recsys.settings import Section
 from recsys.training.batch import Batch
-from recsys.training.windows import Histories, Integers, day_before, packed, targets, windows
+from recsys.training.windows import (
+    Histories,
+    day_before,
+    hold_a_target,
+    in_windows,
+    novel,
+    packed,
+    strengths,
+    windows,
+)
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 EVER = -(1 << 62)  # seconds; before all events
+AFTER_ALL = np.iinfo(np.int64).max  # events
 PREPARED = 3  # batches made ahead by the background thread
 
 
@@ -103,22 +113,25 @@ class Batches:
         self._users, self._starts, self._lengths = windows(
             histories.offsets, max_length, settings.windows
         )
-        self._next, self._strength = targets(histories, items, bool(settings.repeats))
-        self._days = (histories.times // DAY_SECONDS).astype(np.int32)
-        self._day_before = day_before(histories.offsets, self._days)
+        self._novel = None if settings.repeats else novel(histories, items)
+        self._strength = histories.weights
+        if settings.event_weights and not settings.repeats:
+            self._strength = strengths(histories, items)
         self._drop_targetless()
         self._plan_epoch, self._plan = -1, list[Rows]()
-        self._known = np.flatnonzero(np.bincount(histories.items, minlength=items))
+        self._known = np.flatnonzero(counts(histories.items, items))
         self._log_q = self._inclusion(items)
 
     def _drop_targetless(self) -> None:
         """Leaves out windows in which no event is a target."""
+        times = self._histories.times
         ends = self._starts + self._lengths
-        useful = self._next[self._starts + 1] <= ends
+        useful = times[ends] >= self._since
+        if self._novel is not None:
+            useful &= hold_a_target(self._starts, self._lengths, self._novel)
         if self._settings.objective == "night" and not self._settings.session_weight:
             # the last event's day must have begun after the window's first event
-            useful &= self._day_before[ends] >= self._starts
-        useful &= self._histories.times[ends] >= self._since
+            useful &= times[ends] // DAY_SECONDS > times[self._starts] // DAY_SECONDS
         self._users, self._starts, self._lengths = (
             column[useful] for column in (self._users, self._starts, self._lengths)
         )
@@ -156,7 +169,7 @@ class Batches:
         place = np.arange(lengths.max())
         mask = place < lengths[:, None]
         here = np.where(mask, starts[:, None] + place, starts[:, None])
-        states, wanted, ahead = self._pairs(starts, here, mask)
+        states, wanted, ahead = self._pairs(here, mask)
         windowed = np.concatenate([histories.items[here].ravel(), histories.items[wanted]])
         drawn = np.concatenate([windowed, self._negatives(epoch, number)])
         rows, places = np.unique(drawn, return_inverse=True)
@@ -185,23 +198,26 @@ class Batches:
             return batch
         return batch.with_trends(self._trends, histories.times[wanted])
 
-    def _pairs(self, starts: Rows, here: Rows, mask: Mask) -> tuple[Rows, Integers, Rows]:
+    def _pairs(self, here: Rows, mask: Mask) -> tuple[Rows, Rows, Rows]:
         """States as places in `[B, L]`, the event that each should foresee, and `ahead`."""
-        ends = starts + mask.sum(axis=1)
-        wanted = self._next[np.where(mask, here + 1, 0)]
-        rows, columns = np.nonzero(mask & (wanted <= ends[:, None]))
-        wanted = wanted[rows, columns]
-        ahead = self._days[wanted] > self._days[here[rows, columns]]
+        times, following = self._histories.times, here + 1
+        may = mask if self._novel is None else mask & self._novel[following]
+        # the first of the window from here on that may be a target
+        nearest = np.where(may, following, AFTER_ALL)[:, ::-1]
+        nearest = np.minimum.accumulate(nearest, axis=1)[:, ::-1]
+        rows, columns = np.nonzero(nearest < AFTER_ALL)
+        wanted = nearest[rows, columns]
+        days = times[here] // DAY_SECONDS
+        ahead = times[wanted] // DAY_SECONDS > days[rows, columns]
         if self._settings.objective == "night":
-            following = np.where(mask, here + 1, 0)
-            before = self._day_before[following]
-            whole = mask & (self._next[following] == following) & (before >= starts[:, None])
+            before = day_before(days, times[following] // DAY_SECONDS)
+            whole = may & (before >= 0)
             later, _ = np.nonzero(whole)
             rows = np.concatenate([rows[~ahead], later])
-            columns = np.concatenate([columns[~ahead], before[whole] - starts[later]])
+            columns = np.concatenate([columns[~ahead], before[whole]])
             wanted = np.concatenate([wanted[~ahead], following[whole]])
             ahead = np.repeat([False, True], [int((~ahead).sum()), len(later)])
-        recent = self._histories.times[wanted] >= self._since
+        recent = times[wanted] >= self._since
         places = (rows * mask.shape[1] + columns)[recent]
         return places, wanted[recent], ahead[recent].astype(np.int64)
 
@@ -220,14 +236,11 @@ class Batches:
         """`[N]` log probability that an item is among the candidates of an average batch."""
         if self._settings.candidates == "full" or not len(self._lengths):
             return None
-        edges = np.zeros(len(self._histories.items) + 1, np.int64)
-        np.add.at(edges, self._starts, 1)
-        np.add.at(edges, self._starts + self._lengths + 1, -1)
-        inside = edges.cumsum()[:-1] > 0  # events of the windows in use
-        counts = np.bincount(self._histories.items[inside], minlength=items)
+        inside = in_windows(self._starts, self._lengths, len(self._histories.items))
+        seen = counts(self._histories.items, items, inside)
         events = int(self._lengths.sum() + len(self._lengths))
         draws = max(1, round(events / len(self._planned(0))))
-        log_q = log_inclusion(counts, draws)
+        log_q = log_inclusion(seen, draws)
         if self._settings.candidates == "mixed":
             uniform = min(self._settings.negatives, len(self._known)) / len(self._known)
             log_q = np.log(np.exp(log_q) * (1 - uniform) + uniform)

@@ -3,14 +3,16 @@
 Called by the batches.
 """
 
+from collections.abc import Iterator
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.integer]
-EVENTS = 1 << 22  # looked at together
+EVENTS = 1 << 20  # looked at together
 
 
 class Histories(Protocol):
@@ -28,55 +30,49 @@ class Histories(Protocol):
     def weights(self) -> npt.NDArray[np.float32]: ...
 
 
-def day_before(offsets: Rows, days: Integers) -> Integers:
-    """For each event the user's last one on a day before it; -1 where there is none."""
-    first = np.zeros(len(days), np.bool_)
-    first[offsets[:-1][np.diff(offsets) > 0]] = True
-    begins = first | (np.diff(days, prepend=days[:1]) != 0)
-    place = np.arange(len(days), dtype=_places(len(days)))
-    place[~begins] = 0
-    np.maximum.accumulate(place, out=place)
-    none = first[place]
-    place -= 1
-    place[none] = -1
-    return place
+def novel(histories: Histories, items: int) -> Mask:
+    """`[E + 1]` whether an event is its user's first one on that item; the last is no event."""
+    found = np.zeros(len(histories.items) + 1, np.bool_)
+    for block, pairs in _pairs(histories, items):
+        found[block][np.unique(pairs, return_index=True)[1]] = True
+    return found
 
 
-def targets(
-    histories: Histories, items: int, repeats: bool
-) -> tuple[Integers, npt.NDArray[np.float32]]:
-    """For each event the first event from it on that may be a target, and what targets weigh.
+def strengths(histories: Histories, items: int) -> npt.NDArray[np.float32]:
+    """`[E]` the largest weight that an event's user gave its item."""
+    found = np.empty(len(histories.items), np.float32)
+    for block, pairs in _pairs(histories, items):
+        unique, which = np.unique(pairs, return_inverse=True)
+        strongest = np.zeros(len(unique), np.float32)
+        np.maximum.at(strongest, which, histories.weights[block])
+        found[block] = strongest[which]
+    return found
 
-    Returns:
-        `[E + 1]` positions, E where there is none (users are not told apart), and `[E]` weights: of
-        the event, or without repeats the largest that the user gave the item.
-    """
-    offsets, count = histories.offsets, len(histories.items)
-    following = np.arange(count + 1, dtype=_places(count))
-    if repeats:
-        return following, histories.weights
-    strengths = np.empty(count, np.float32)
-    user = 0
+
+def _pairs(histories: Histories, items: int) -> Iterator[tuple[slice, Rows]]:
+    """Blocks of events, each of whole users, and a number for every pair of user and item."""
+    offsets, user = histories.offsets, 0
     while user < len(offsets) - 1:  # so many users at a time as have about EVENTS events
         stop = max(user + 1, int(np.searchsorted(offsets, offsets[user] + EVENTS, "right")) - 1)
         block = slice(int(offsets[user]), int(offsets[stop]))
         users = np.repeat(np.arange(user, stop), np.diff(offsets[user : stop + 1]))
-        _, first, which = np.unique(
-            users * items + histories.items[block], return_index=True, return_inverse=True
-        )
-        repeated = np.ones(len(users), np.bool_)
-        repeated[first] = False
-        following[block][repeated] = count
-        strongest = np.zeros(len(first), np.float32)
-        np.maximum.at(strongest, which, histories.weights[block])
-        strengths[block] = strongest[which]
+        yield block, users * items + histories.items[block]
         user = stop
-    return np.minimum.accumulate(following[::-1])[::-1], strengths
 
 
-def _places(count: int) -> type[np.signedinteger]:
-    """What places of so many events, and the one behind them, are counted in."""
-    return np.int32 if count < np.iinfo(np.int32).max else np.int64
+def hold_a_target(starts: Rows, lengths: Rows, found: Mask) -> Mask:
+    """`[W]` whether one of `found [E + 1]` is among the events after a window's first one."""
+    ends = np.stack([starts + 1, starts + lengths + 1], axis=1)
+    held: Mask = np.logical_or.reduceat(found, ends.ravel())[::2] if len(ends) else found[:0]
+    return held
+
+
+def in_windows(starts: Rows, lengths: Rows, events: int) -> npt.NDArray[np.int8]:
+    """`[E]` of each event in how many windows it is: 0, 1, or 2 where two windows share it."""
+    edges = np.zeros(events + 1, np.int8)
+    edges[starts] += 1  # no two windows begin, or end, with the same event
+    edges[starts + lengths + 1] -= 1
+    return np.cumsum(edges, dtype=np.int8, out=edges)[:-1]
 
 
 def windows(
@@ -98,6 +94,20 @@ def windows(
     ends = offsets[users + 1] - 1 - backwards * max_length
     starts = np.maximum(offsets[users], ends - max_length)
     return users, starts, ends - starts
+
+
+def day_before(days: Rows, following: Rows) -> Rows:
+    """`[B, L]` the place in its window of the last event on an earlier day than the one after it.
+
+    Args:
+        days: `[B, L]` of the windows' events, ascending but behind a window's end.
+        following: `[B, L]` of the event after each.
+
+    Returns:
+        -1 where all of the window so far is of the same day.
+    """
+    place = np.arange(days.shape[1])
+    return np.maximum.accumulate(np.where(following > days, place, -1), axis=1)
 
 
 def packed(order: Rows, lengths: Rows, budget: int) -> list[Rows]:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.data import trends
+from recsys.data import popularity, trends
 from recsys.data.trends import DAY_SECONDS
 from recsys.training import windows
 from recsys.training.batch import Batch
@@ -196,9 +196,8 @@ def test_without_repeats_the_target_is_the_next_new_item() -> None:
     history = log([6])
     history.items[:] = [4, 4, 4, 7, 4, 2]
     history.weights[:] = [1, 3, 5, 1, 1, 2]
-    following, strength = windows.targets(history, 10, repeats=False)
-    assert following.tolist() == [0, 3, 3, 3, 5, 5, 6]
-    assert strength.tolist() == [5, 5, 5, 1, 5, 2]
+    assert np.flatnonzero(windows.novel(history, 10)).tolist() == [0, 3, 5]
+    assert windows.strengths(history, 10).tolist() == [5, 5, 5, 1, 5, 2]
     (batch,) = made(history, length=5).epoch(0)
     assert batch.item_rows[batch.targets].tolist() == [7, 7, 7, 2, 2]
     assert batch.places.tolist() == [0, 1, 2, 3, 4]
@@ -214,18 +213,30 @@ def test_windows_without_a_new_item_are_left_out() -> None:
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6), st.integers(0, 50))
-def test_targets_equal_a_loop(lengths: list[int], seed: int) -> None:
-    history = log([max(1, length) for length in lengths], seed)
-    following, _ = windows.targets(history, 100, repeats=False)
-    for user in range(len(lengths)):
-        seen: set[int] = set()
-        fresh = []
-        for event in range(history.offsets[user], history.offsets[user + 1]):
-            fresh += [event] * (int(history.items[event]) not in seen)
-            seen.add(int(history.items[event]))
-        for event in range(history.offsets[user], history.offsets[user + 1]):
-            later = [place for place in fresh if place >= event]
-            assert not later or following[event] == later[0]
+def test_new_items_and_windows_equal_a_loop(lengths: list[int], seed: int) -> None:
+    history = log(lengths, seed)
+    before = pytest.MonkeyPatch()
+    for together in (1, 5, 1000):
+        before.setattr(windows, "EVENTS", together)
+        before.setattr(popularity, "EVENTS", together)
+        found, strongest = windows.novel(history, N), windows.strengths(history, N)
+        fresh, weights = [], []
+        for user in range(len(lengths)):
+            own = range(history.offsets[user], history.offsets[user + 1])
+            fresh += [e for e in own if history.items[e] not in history.items[own.start : e]]
+            alike = [[o for o in own if history.items[o] == history.items[e]] for e in own]
+            weights += [max(history.weights[o] for o in others) for others in alike]
+        assert np.flatnonzero(found).tolist() == fresh
+        assert strongest.tolist() == weights
+        _, starts, sizes = windows.windows(history.offsets, 3, "all")
+        events = [range(start, start + size + 1) for start, size in zip(starts, sizes, strict=True)]
+        held = windows.hold_a_target(starts, sizes, found)
+        assert held.tolist() == [any(found[e] for e in window[1:]) for window in events]
+        inside = windows.in_windows(starts, sizes, len(history.items))
+        assert inside.tolist() == [sum(e in w for w in events) for e in range(sum(lengths))]
+        counted = popularity.counts(history.items, N, inside)
+        assert counted.tolist() == np.bincount(history.items[inside > 0], minlength=N).tolist()
+    before.undo()
 
 
 def shopping() -> Log:
@@ -239,8 +250,9 @@ def shopping() -> Log:
 def test_golden_day_before() -> None:
     # the two events of day 7 follow event 2, that of day 9 event 4; nothing precedes day 5
     history = shopping()
-    before = windows.day_before(history.offsets, history.times // DAY_SECONDS)
-    assert before.tolist() == [-1, -1, -1, 2, 2, 4, -1, -1]
+    days = (history.times // DAY_SECONDS)[:6]
+    before = windows.day_before(days[None, :-1], days[None, 1:])
+    assert before.tolist() == [[-1, -1, 2, 2, 4]]
 
 
 def pairs(batch: Batch) -> set[tuple[int, int, int, int]]:
