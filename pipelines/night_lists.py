@@ -21,7 +21,7 @@ import torch
 
 from pipelines.night import Night
 from pipelines.settings import Settings
-from recsys import __version__, artefacts, vocabulary
+from recsys import __version__, artefacts
 from recsys.artefacts import Staged
 from recsys.data import buckets, histories
 from recsys.data.histories import Histories
@@ -108,7 +108,7 @@ def _lists(
 ) -> Iterator[pl.DataFrame]:
     """Lists of users who follow each other, counting whose are `made` and whose `kept`."""
     everyone = release.in_order(night.people, night.found.integer_ids["user_id"])
-    mine = vocabulary.places(everyone, pl.Series(night.past.user_ids, dtype=pl.String))
+    mine = histories.places(everyone, pl.Series(night.past.user_ids, dtype=pl.String))
     anew = mine >= 0
     others = [_popular(settings, night, everyone, mine < 0)]
     if before is not None:

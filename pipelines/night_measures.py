@@ -14,7 +14,6 @@ import polars as pl
 from pipelines import input_gates
 from pipelines.night import Night
 from pipelines.settings import Settings
-from recsys import vocabulary
 from recsys.data import histories
 from recsys.data.histories import Histories
 from recsys.evaluation import health
@@ -156,7 +155,7 @@ def _seen(night: Night) -> Seen:
     items = pl.Series(night.found.vocabulary.ids, dtype=pl.String)
 
     def of(users: pl.Series) -> pl.DataFrame:
-        past = histories.of(night.past, vocabulary.places(users, known))
+        past = histories.of(night.past, histories.places(users, known))
         had = recommend.seen_items(past)
         return pl.DataFrame({"user_id": users[had.users()], "item_id": items[had.rows]})
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 Rows = npt.NDArray[np.int64]
 
@@ -52,15 +51,3 @@ class Vocabulary:
         for identifier in self.ids:
             digest.update(identifier.encode("utf-8", "surrogatepass") + b"\0")
         return digest.hexdigest()[:16]
-
-
-def places(ids: pl.Series, known: pl.Series) -> Rows:
-    """Places of `ids [n]` among the sorted `known`; -1 where an id is unknown.
-
-    It holds nothing besides, where a vocabulary of millions of users takes a hundred bytes each.
-    """
-    if known.is_empty():
-        return np.full(len(ids), -1, np.int64)
-    found = known.search_sorted(ids).clip(upper_bound=len(known) - 1)
-    there = (known.gather(found) == ids).to_numpy()
-    return np.where(there, found.cast(pl.Int64).to_numpy(), -1)

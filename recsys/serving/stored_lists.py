@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys import vocabulary
+from recsys.data import histories
 from recsys.errors import InputFault
 from recsys.serving import release
 
@@ -70,7 +70,7 @@ class StoredLists:
     def places(self, users: pl.Series) -> Rows:
         """Places of users `[n]` among the U; -1 where one has no list."""
         order, known = self._by_id
-        found = vocabulary.places(users, known)
+        found = histories.places(users, known)
         return np.where(found >= 0, order[found], -1) if len(known) else found
 
     @functools.cached_property
