@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 from pipelines import runs
 from pipelines.commands import data, first_steps, learning, looking, nights, shared, space
 from recsys import __version__, engine, memory, progress
-from recsys.errors import Fault, escaped
+from recsys.errors import Fault, ResourceFault, escaped
 from recsys.progress import say
 from recsys.tracking import redacted
 
@@ -69,16 +69,24 @@ def _told(error: BaseException) -> int:
             say(redacted(str(error)), "error")
         case TyperException():
             if message := error.format_message():  # bare `recsys` has shown its help
-                say(f"error: {escaped(message)}", "error")
+                say(f"error: {escaped(message.replace('Value error, ', ''))}", "error")
             return 2
         case SystemExit() | BrokenPipeError():
             return 0 if isinstance(error, BrokenPipeError) else runs.exit_code(error)
         case KeyboardInterrupt():
             say("interrupted; run the same command again to go on", "error")
         case _ if runs.exit_code(error) == 7:
-            where = getattr(error, "filename", None)
-            say(f"error: out of resources: {redacted(str(error))}\n  where: {where}", "error")
+            say(redacted(str(_resources(error))), "error")
         case _:
             say(redacted(traceback.format_exc()), "error")
             say("error: this is a bug in recsys; please report the lines above", "error")
     return runs.exit_code(error)
+
+
+def _resources(error: BaseException) -> ResourceFault:
+    """What the machine refused, as any other fault is told."""
+    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return ResourceFault(
+        f"out of resources: {why}", where=str(getattr(error, "filename", None) or "this machine"),
+        fix="free space or memory, or mend the permissions, then run the same command again",
+    )  # fmt: skip

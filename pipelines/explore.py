@@ -14,7 +14,7 @@ def run(settings: Settings) -> None:
     Raises:
         InputFault: there is no release yet, or something is damaged.
         UsageFault: the extra `explore` is not installed.
-        ResourceFault: the port is taken.
+        ResourceFault: the port is taken, or the address is not of this machine.
     """
     try:
         import uvicorn
@@ -27,22 +27,21 @@ def run(settings: Settings) -> None:
         ) from None  # fmt: skip
     chosen = settings.explore
     held = shelf.load(settings)
+    host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
+    place = f"{host}:{chosen.port}"
+    try:  # before the model is made ready: that takes a while
+        opened = uvicorn.Config("", chosen.host, chosen.port, log_level="error").bind_socket()
+    except SystemExit:
+        raise ResourceFault(
+            "the address cannot be opened", value=place, where="explore.host, explore.port",
+            fix="name another port, as in explore.port=8001, or an address of this machine",
+        ) from None  # fmt: skip
     application = app.build(held, live.Live(held), (chosen.host, *chosen.hosts))
     if chosen.host not in LOOPBACK:
         say(
             f"warning: {chosen.host} is not loopback: whoever reaches this port reads every "
             "user's history"
         )
-    place = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
-    say(f"http://{place}:{chosen.port}/ shows {held.name}; Ctrl-C ends it")
-    options = uvicorn.Config(
-        application, host=chosen.host, port=chosen.port, log_level="error", access_log=False,
-        server_header=False,
-    )  # fmt: skip
-    try:
-        uvicorn.Server(options).run()
-    except SystemExit:
-        raise ResourceFault(
-            "the port cannot be opened", value=chosen.port, where="explore.port",
-            fix="name another, as in explore.port=8001",
-        ) from None  # fmt: skip
+    say(f"http://{place}/ shows {held.name}; Ctrl-C ends it")
+    options = uvicorn.Config(application, log_level="error", access_log=False, server_header=False)
+    uvicorn.Server(options).run(sockets=[opened])

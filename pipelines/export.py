@@ -39,6 +39,11 @@ def run(
         raise UsageFault(
             "there is no file to write", where="export", fix=f"export {target} --to FILE"
         )
+    if target in {"csv", "jsonl", "onnx"} and Path(where).is_dir():
+        raise UsageFault(
+            "this is a folder, not a file", value=where, where="--to",
+            fix=f"name a file in it: {Path(where) / f'lists.{target}'}",
+        )  # fmt: skip
     if target == "onnx":
         return _user_tower(settings, Path(where))
     folder, manifest = artefacts.current(settings.root / "releases", release.KIND)

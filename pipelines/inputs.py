@@ -203,6 +203,20 @@ def load(settings: Settings) -> Inputs:
     )
 
 
+def named_day(date: str) -> datetime.date:
+    """The day that somebody wrote.
+
+    Raises:
+        UsageFault: no such date.
+    """
+    try:
+        return datetime.date.fromisoformat(date)
+    except ValueError:
+        raise UsageFault(
+            "not a date", value=date, where="--date", fix="write YYYY-MM-DD, as 2026-10-30"
+        ) from None
+
+
 def refuse_future(day: datetime.date, now: datetime.datetime) -> None:
     """Refuses a day that has not begun in any time zone.
 
@@ -227,12 +241,7 @@ def moment(date: str, newest_seconds: int) -> tuple[datetime.date, int]:
         UsageFault: no such date; or the day lies more than a year after the log.
     """
     newest = datetime.datetime.fromtimestamp(newest_seconds, datetime.UTC).date()
-    try:
-        day = datetime.date.fromisoformat(date) if date else newest + datetime.timedelta(days=1)
-    except ValueError:
-        raise UsageFault(
-            "not a date", value=date, where="--date", fix="write YYYY-MM-DD, as 2026-10-30"
-        ) from None
+    day = named_day(date) if date else newest + datetime.timedelta(days=1)
     if (day - newest).days > LONGEST_GAP_DAYS:
         raise UsageFault(
             "the day lies more than a year after the log", value=str(day), where="--date",

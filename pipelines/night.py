@@ -79,6 +79,8 @@ def planned(settings: Settings, run: Run, date: str) -> Plan:
     Raises:
         GateFault: there is no model yet, and gates refuse what it would learn from.
     """
+    if date:
+        inputs.named_day(date)  # a slip of the pen is not told after minutes
     ingest.run(settings, run)
     found = inputs.load(settings)
     with run.timed("encode"):

@@ -94,7 +94,7 @@ def exclusive(root: Path) -> Iterator[None]:
         lock = (root / ".lock").open("a+", encoding="utf-8")
     except OSError as error:
         raise ResourceFault(
-            f"the work folder cannot be used: {error.strerror}", value=str(root), where="work",
+            f"the folder cannot be used: {error.strerror}", where=str(root),
             fix="name another, or mend its permissions",
         ) from None  # fmt: skip
     with lock as stream:

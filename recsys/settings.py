@@ -141,8 +141,9 @@ def _explained(
         )
         return UsageFault(f"unknown setting {dotted!r}{more}", where=where, fix=hint)
     value = None if first["type"] == "missing" else first["input"]
+    message = first["msg"].removeprefix("Value error, ")
     return UsageFault(
-        f"setting {dotted!r}: {first['msg']}{more}", value=value, where=where,
+        f"setting {dotted!r}: {message}{more}", value=value, where=where,
         fix=f"change {dotted}; `recsys settings --explain {dotted}` describes it",
     )  # fmt: skip
 
@@ -165,6 +166,8 @@ def _line(text: str, keys: list[str]) -> int | None:
     for number, line in enumerate(text.splitlines(), start=1):
         header = re.match(r"\s*\[([^\]]+)\]", line)
         if header:
+            if header[1].strip() == ".".join(keys):
+                return number
             inside = header[1].strip() == section
         elif (inside and keys and re.match(rf"\s*{re.escape(keys[-1])}\s*=", line)) or re.match(
             rf"\s*{re.escape('.'.join(keys))}\s*=", line

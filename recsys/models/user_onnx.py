@@ -1,5 +1,6 @@
 """The user tower as an ONNX graph: a history in, its user vector out, without torch to serve it."""
 
+import importlib
 import warnings
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def export(model: TwoTower, path: Path) -> None:
     Raises:
         ImportError: onnx is not installed.
     """
+    importlib.import_module("onnx")  # torch would name no module that is missing
     longest = min(3, model.settings.users.max_length)
     generator = torch.Generator().manual_seed(0)
     items = torch.randn(2, longest, model.settings.width, generator=generator)

@@ -155,10 +155,10 @@ def require(gates: list[Gate], where: str) -> None:
         judged = sum(gate.verdict not in ("skipped", "off") for gate in gates)
         name = failed[0].name.partition("/")[0]
         raise GateFault(
-            f"{len(failed)} of {judged} gates failed; the old release stays: "
+            f"{len(failed)} of {judged} gates failed, so nothing is published: "
             + " | ".join(gate.told() for gate in failed),
             where=where,
-            fix="look at the report, mend the input and run again; where the night is right, say "
+            fix="look there, mend the input and run again; where the night is right, say "
             f"so: --accept {name} --reason '...'; or move the limit: gates.rules.{name}.fail=...",
         )
 

@@ -1,6 +1,7 @@
 """`recsys export` over a published night: files with every row, and what it needs said plainly."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,23 @@ def test_the_user_tower(site: Any, tmp_path: Path) -> None:
     path = tmp_path / "user.onnx"
     assert cli.invoke(["export", "onnx", "--to", str(path), f"work={site[0].settings.work}"]) == 0
     assert path.stat().st_size > 1000
+
+
+def test_a_library_that_is_missing_is_named(
+    site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    to = ["--to", str(tmp_path / "user.onnx")]
+    assert cli.invoke(["export", "onnx", *to, f"work={site[0].settings.work}"]) == 2
+    assert "pip install 'recsys[onnx]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["csv", "onnx"])
+def test_a_folder_is_no_file(
+    site: Any, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.invoke(["export", kind, "--to", str(tmp_path), f"work={site[0].settings.work}"]) == 2
+    assert "name a file in it" in capsys.readouterr().err
 
 
 def test_what_it_needs_is_said(site: Any, capsys: pytest.CaptureFixture[str]) -> None:

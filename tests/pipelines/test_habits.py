@@ -76,6 +76,19 @@ def test_did_you_mean(arguments: list[str], hint: str, capsys: pytest.CaptureFix
     assert hint in capsys.readouterr().err
 
 
+def test_what_is_wrong_with_a_command_line_is_said_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "my.toml"
+    config.write_text('work = "w"\n[mapping.item]\nfiles = "a.csv"\n')
+    assert cli.invoke(["check", "-c", str(config)]) == 2
+    assert f"{config}:2: mapping.item" in capsys.readouterr().err
+    assert cli.invoke(["nightly", f"work={tmp_path}/w", "--date", "31.10.2026"]) == 2
+    assert "write YYYY-MM-DD" in capsys.readouterr().err
+    assert cli.invoke(["check", "data.timezone=Berlin"]) == 2
+    assert "Value error" not in capsys.readouterr().err
+
+
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", AS_RECSYS, *arguments], cwd=ROOT, text=True, capture_output=True,

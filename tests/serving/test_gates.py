@@ -196,7 +196,7 @@ def test_a_refusal_says_which_gate_and_by_how_much() -> None:
         gates.require(table, "runs/7/report.html")
     text = str(caught.value)
     assert caught.value.exit_code == 4
-    assert "1 of 3 gates failed; the old release stays" in text
+    assert "1 of 3 gates failed, so nothing is published" in text
     assert "catalogue_shrinks: 600 (before: 1,000); at least 0.7 × before" in text
     assert "missed by 0.1" in text
     assert "runs/7/report.html" in text
