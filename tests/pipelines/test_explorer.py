@@ -15,7 +15,10 @@ from PIL import Image
 uvicorn = pytest.importorskip("uvicorn", reason="the extra `explore` is not installed")
 pytest.importorskip("fastapi", reason="the extra `explore` is not installed")
 
-from pipelines.explorer import pages, pictures  # noqa: E402
+from fastapi import testclient  # noqa: E402
+
+from pipelines import cli  # noqa: E402
+from pipelines.explorer import app, pages, pictures  # noqa: E402
 from pipelines.explorer.grouped import Grouped, containing  # noqa: E402
 from pipelines.explorer.guard import without_port  # noqa: E402
 from pipelines.explorer.live import Blend, Live  # noqa: E402
@@ -137,6 +140,28 @@ def test_a_model_that_is_not_there_leaves_the_release(site: Site) -> None:
     assert len(told["places"]) == 8
     assert "there is no" in told["fault"]
     assert not told["can_blend"]
+
+
+def test_a_port_that_is_taken_is_told_before_the_model_is_made(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, port = site[0].settings, site[2].partition(":")[2]
+    chosen = [f"work={settings.work}", f"data.folder={settings.data.folder}"]
+    assert cli.invoke(["explore", *chosen, f"explore.port={port}"]) == 7
+    told = capsys.readouterr().err
+    assert f"value: '127.0.0.1:{port}'" in told
+    assert "shows" not in told
+
+
+def test_other_years_are_written_out(site: Site) -> None:
+    shelf, live, _ = site
+    client = testclient.TestClient(app.build(shelf, live), base_url="http://127.0.0.1")
+    years = re.compile(r"\d+ Oct 2026|October 2026")
+    paths = (f"/user?id={quote(a_user(site))}", "/item?id=i00003")
+    assert not any(years.search(client.get(path).text) for path in paths)
+    later = dataclasses.replace(shelf, manifest={**shelf.manifest, "date": "2027-01-01"})
+    client = testclient.TestClient(app.build(later, live), base_url="http://127.0.0.1")
+    assert all(years.search(client.get(path).text) for path in paths)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
