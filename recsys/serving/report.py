@@ -155,19 +155,27 @@ def _gates(gates: tuple[GateRow, ...]) -> dict[str, str]:
 
 
 def _groups(page: Page) -> dict[str, str]:
-    """The groups of terms that the examples show."""
+    """The groups of terms that the examples show: those that say something in any row."""
     terms = {
-        name.split("_")[0]
+        group
         for example in page.examples
         for pick in example.picks
-        for name in pick.terms
+        for group, value in _grouped(pick.terms).items()
+        if value
     }
     return {name: meaning for name, meaning in GROUPS.items() if name in terms}
 
 
 def _examples(page: Page, limits: MediaLimits) -> list[dict[str, Any]]:
     """Example lists ready for the template: names, pictures, and bars of the grouped terms."""
-    grouped = [[_grouped(pick.terms) for pick in example.picks] for example in page.examples]
+    silent = GROUPS.keys() - _groups(page)
+    grouped = [
+        [
+            {name: value for name, value in _grouped(pick.terms).items() if name not in silent}
+            for pick in example.picks
+        ]
+        for example in page.examples
+    ]
     every = [value for lists in grouped for terms in lists for value in terms.values()]
     low, high = min([0.0, *every]), max([0.0, *every])
     return [

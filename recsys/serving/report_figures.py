@@ -125,7 +125,9 @@ def segments(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         other = table.get((best["system"], metric)) if best else None
         other = other if other and other["mean"] is not None else None
         rows.append(Segment(name, row, other))
+    # a shelf's lists hold nothing else: their recall, near 1, would leave the others no room
     shown = [row for row in rows if not row.name.startswith("item_only_")]
+    shown = [row for row in shown if not row.name.endswith("_shelf")]
     if not shown:
         return {}
     names = (label(against), label(best["system"]) if best else "")

@@ -199,6 +199,15 @@ def test_a_word_that_the_page_does_not_know() -> None:
         report.render(page(gate=[]))
 
 
+def test_a_term_that_says_nothing_in_any_row_is_left_out() -> None:
+    told = page()
+    pick = told["examples"][0]["picks"][0]
+    pick["terms"] |= {"freshness_3d": 0.0}
+    assert "how new it is" not in report.render(told)
+    pick["terms"] |= {"freshness_3d": 0.5}
+    assert "how new it is" in report.render(told)
+
+
 def test_bars_of_terms_lie_on_one_axis() -> None:
     # from -1 to 3: a bar of -1 begins at 0 % and is 25 % long, one of 3 begins at 25 %
     assert report._bar(-1, -1, 3) == {"value": -1, "left": 0, "width": 25, "zero": 25}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from recsys.serving import report_figures
+from recsys.serving import charts, report_figures
 
 
 def row(system: str, metric: str, mean: float | None, less: float | None = None) -> dict[str, Any]:
@@ -59,6 +59,15 @@ def test_what_the_paired_interval_says(less: float, verdict: str) -> None:
 def test_segments_of_this_recall_only() -> None:
     (found,) = report_figures.segments(FULL)["rows"]
     assert (found.label, found.ours["mean"], found.other) == ("Users: new", 0.3, None)
+
+
+def test_shelves_stand_in_the_table_and_not_on_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[charts.Pair] = []
+    monkeypatch.setattr(charts, "pairs", lambda pairs, *_: drawn.extend(pairs))
+    rows = (*FULL["rows"], row("lists", "recall_at_5/item_new_shelf", 0.97))
+    found = report_figures.segments(table(*rows))["rows"]
+    assert [one.label for one in found] == ["Users: new", "Items: new shelf"]
+    assert [pair.label for pair in drawn] == ["Users: new"]
 
 
 def test_nothing_was_evaluated() -> None:
