@@ -110,8 +110,8 @@ def _lines(result: dict[str, Any], bad: list[str]) -> list[str]:
         f"{audit['oldest'] or '-'} to {audit['newest'] or '-'}"
     ]
     lines += [
-        f"  {row['verdict']:4} {row['name'].replace('_', ' ')}: {_shown(row['value'])}; "
-        f"{row['means']}"
+        f"  {row['verdict']:4} {row['name'].replace('_', ' ')}: {_shown(row['value'])}"
+        + (f"; {row['means']}" if row["verdict"] == "warn" else "")
         for row in audit["findings"]
     ]
     return lines
