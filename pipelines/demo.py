@@ -1,5 +1,6 @@
 """`recsys demo`: writes the sample shop and runs every stage on it, as a user would."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,10 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
     published = nightly.run(settings, run, date="", dry_run=False)
     checked = steer.verify(settings)
     parts = [ingested, trained, judged, published, checked]
+    here = f"work={shlex.quote(settings.work)} data.folder={shlex.quote(settings.data.folder)}"
+    texts = [*(str(part["text"]) for part in parts), f"look at it: recsys explore {here}"]
     return {
-        "text": "\n\n".join(str(part["text"]) for part in parts),
+        "text": "\n\n".join(texts),
         "ingest": {k: v for k, v in ingested.items() if k != "text"},
         "release": published["release"],
         "evaluation": judged["evaluation"],

@@ -80,7 +80,8 @@ class Account:
             raise InputFault(
                 f"{self.refused:,} of {self.read:,} rows cannot be used; allowed are {most:.2%}",
                 where="; ".join([line for lines in self.examples.values() for line in lines][:3]),
-                fix="is it another file or version? Mend the rows, or raise data.quarantine_fail",
+                fix="is it another file or version, or written otherwise than is said of it? Mend "
+                "that, or the rows, or raise data.quarantine_fail",
             )
 
     def lines(self) -> list[str]:

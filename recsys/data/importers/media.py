@@ -12,8 +12,10 @@ from recsys.data import media_paths
 from recsys.data.importers import folder
 from recsys.data.importers.origin import Origin
 from recsys.data.item_cells import MEDIA
+from recsys.errors import shown
 
 ADDRESS = r"^(?i:https?)://"
+EXAMPLES = 3
 PLACE = "media"  # folder of the dataset
 
 
@@ -51,7 +53,7 @@ def gather(origin: Origin, start: str, staging: Path) -> tuple[dict[str, int], t
     items = items.with_columns(pl.col(name).list.eval(plain).list.eval(replaced) for name in named)
     items.write_parquet(table, compression="zstd")
     durable.sync_file(table)
-    notes = _notes(len(targets) - len(there), origin, start)
+    notes = _notes([text for text in targets if text not in set(there)], origin, start)
     if urls.height:
         counts["image_urls"] = _list(urls, staging)
         notes += (
@@ -73,12 +75,13 @@ def _is_there(origin: Origin, name: str) -> bool:
     return isinstance(media_paths.resolve(origin.path, name), Path)
 
 
-def _notes(absent: int, origin: Origin, start: str) -> tuple[str, ...]:
+def _notes(absent: list[str], origin: Origin, start: str) -> tuple[str, ...]:
     if not absent:
         return ()
     return (
-        f"{absent:,} named media files are not there, or not safe to open, below "
-        f"{origin.path / start} (mapping.items.media names another folder)",
+        f"{len(absent):,} named media files are not there, or not safe to open, below "
+        f"{origin.path / start} (mapping.items.media names another folder), first "
+        f"{', '.join(map(shown, absent[:EXAMPLES]))}",
     )
 
 
