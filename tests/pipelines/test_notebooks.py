@@ -43,13 +43,15 @@ def test_there_are_notebooks() -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs(path: Path, config: Path) -> None:
+def test_it_runs(path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mpl.use("Agg")
+    monkeypatch.chdir(path.parent)  # where Jupyter starts it
     names: dict[str, Any] = {}
     for cell in cells(path):
         code = "".join(cell["source"]).replace("configs/sample.toml", str(config))
         exec(compile(code, f"{path.name} {cell['id']}", "exec"), names)
     mpl.pyplot.close("all")
+    assert Path.cwd() == path.parents[1]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
