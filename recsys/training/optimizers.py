@@ -5,6 +5,7 @@ Called by the trainer. The schedule is a function of the step: resuming needs no
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Literal, overload
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from recsys.models.two_tower import TwoTower
 from recsys.settings import Section
 
+Decay = Literal["constant", "cosine", "plateau"]
 DROP = 0.2  # of the learning rates, on a plateau
 
 
@@ -37,9 +39,11 @@ class OptimizerSettings(Section):
         default=1.0, gt=0, description="largest norm of the gradient of all weights together"
     )
     warmup_steps: int = Field(
-        default=100, ge=0, description="steps over which learning rates rise from zero"
+        default=100,
+        ge=0,
+        description="steps over which learning rates rise from zero, in training an epoch at most",
     )
-    decay: Literal["constant", "cosine", "plateau"] = Field(
+    decay: Decay = Field(
         default="plateau",
         description="after warm-up: constant; a cosine to a tenth at the end; or a fifth, from the "
         "best weights on, once validation has stopped to rise",
@@ -109,18 +113,26 @@ def dense(weights: Iterable[Tensor], settings: OptimizerSettings) -> torch.optim
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
 
 
-def factor(step: int, total_steps: int, drops: int, settings: OptimizerSettings) -> float:
-    """What peak learning rates are multiplied by at `step`, counted from 0, after some `drops`."""
-    warm = min(1.0, (step + 1) / (settings.warmup_steps + 1))
-    match settings.decay:
-        case "constant":
-            return warm
-        case "plateau":
-            return warm * DROP**drops
-        case "cosine":
-            span = max(1, total_steps - settings.warmup_steps)
-            done = min(1.0, max(0, step - settings.warmup_steps) / span)
-            return warm * (0.55 + 0.45 * math.cos(math.pi * done))
+@dataclass(frozen=True)
+class Schedule:
+    """How learning rates rise and fall over a run's steps."""
+
+    warmup_steps: int
+    total_steps: int
+    decay: Decay
+
+    def factor(self, step: int, drops: int) -> float:
+        """What peak rates are multiplied by at `step`, counted from 0, after some `drops`."""
+        warm = min(1.0, (step + 1) / (self.warmup_steps + 1))
+        match self.decay:
+            case "constant":
+                return warm
+            case "plateau":
+                return warm * DROP**drops
+            case "cosine":
+                span = max(1, self.total_steps - self.warmup_steps)
+                done = min(1.0, max(0, step - self.warmup_steps) / span)
+                return warm * (0.55 + 0.45 * math.cos(math.pi * done))
 
 
 def set_rates(

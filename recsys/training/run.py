@@ -18,9 +18,10 @@ from recsys.data.trends import Trends
 from recsys.errors import InputFault
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
-from recsys.training import checkpoints, optimizers, profiling, steps
+from recsys.training import checkpoints, profiling, steps
 from recsys.training.batch import Batch
 from recsys.training.batches import Batches
+from recsys.training.optimizers import Schedule
 from recsys.training.settings import FREE, TrainingSettings
 from recsys.training.whole import Whole
 from recsys.training.windows import Histories
@@ -103,7 +104,10 @@ class Run:
             data.histories, len(data.features), model.settings.users.max_length, settings.batches,
             settings.seed, data.trends, data.since_seconds, data.people,
         )  # fmt: skip
-        self.total_steps = settings.epochs * self.batches.count(0)
+        # a small log's training may be shorter than the warm-up of a large one's
+        epoch, optimizer = self.batches.count(0), settings.optimizer
+        warmup = min(optimizer.warmup_steps, epoch)
+        self.schedule = Schedule(warmup, settings.epochs * epoch, optimizer.decay)
         self.result = FitResult()
         self.best: dict[str, Tensor] = {}
         self.identity = {
@@ -154,8 +158,7 @@ class Run:
 
     def _step(self, batch: Batch) -> float:
         settings, result = self.settings.optimizer, self.result
-        scale = optimizers.factor(result.step, self.total_steps, result.drops, settings)
-        self.place.set_rates(scale)
+        self.place.set_rates(self.schedule.factor(result.step, result.drops))
         loss, norm = self.place.gradients(batch)
         steps.check_finite(loss, norm, result.step, batch)
         with profiling.part("weights"):

@@ -15,6 +15,7 @@ from recsys.errors import InputFault
 from recsys.models.precision import quick_products
 from recsys.models.two_tower import TwoTower
 from recsys.training import checkpoints
+from recsys.training.optimizers import Schedule
 from recsys.training.run import FitResult, Report, Run, TrainingData
 from recsys.training.settings import TrainingSettings, cuda_devices
 
@@ -92,11 +93,12 @@ def catch_up(model: TwoTower, data: TrainingData, settings: TrainingSettings) ->
         update={
             "learning_rate": optimizer.learning_rate * settings.catch_up_rate,
             "table_learning_rate": optimizer.table_learning_rate * settings.catch_up_rate,
-            "decay": "cosine",
         }
     )
     run = Run(model, data, settings.model_copy(update={"optimizer": slower}), None)
-    run.total_steps = settings.catch_up_epochs * run.batches.count(0)
+    # gently: the few steps may all be warm-up
+    total = settings.catch_up_epochs * run.batches.count(0)
+    run.schedule = Schedule(optimizer.warmup_steps, total, "cosine")
     with _seeded(settings, run.place.device):
         for epoch in range(settings.catch_up_epochs):
             run.result.epoch, run.result.batch = epoch, 0

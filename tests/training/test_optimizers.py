@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recsys.models import two_tower
 from recsys.models.item_features import ItemFeatures
 from recsys.training import optimizers
-from recsys.training.optimizers import OptimizerSettings, RowWiseAdagrad
+from recsys.training.optimizers import OptimizerSettings, RowWiseAdagrad, Schedule
 
 
 def sparse(rows: list[int], values: Tensor, height: int) -> Tensor:
@@ -95,20 +95,19 @@ def test_rows_without_a_gradient_are_not_touched() -> None:
 
 def test_golden_schedule() -> None:
     # 4 warm-up steps: 1/5, 2/5, ...; a cosine over the 10 steps after it, from 1 to 0.1
-    chosen = OptimizerSettings(warmup_steps=4, decay="cosine")
-    found = [optimizers.factor(step, 14, 0, chosen) for step in (0, 1, 4, 9, 14, 99)]
+    chosen = Schedule(4, 14, "cosine")
+    found = [chosen.factor(step, 0) for step in (0, 1, 4, 9, 14, 99)]
     assert found == pytest.approx([0.2, 0.4, 1.0, 0.55, 0.1, 0.1])
-    flat = OptimizerSettings(warmup_steps=0)
-    assert [optimizers.factor(step, 14, 0, flat) for step in (0, 13, 99)] == [1, 1, 1]
-    falling = OptimizerSettings(warmup_steps=0, decay="plateau")
-    assert [optimizers.factor(5, 14, drops, falling) for drops in (0, 1)] == [1, 0.2]
+    flat = Schedule(0, 14, "constant")
+    assert [flat.factor(step, 0) for step in (0, 13, 99)] == [1, 1, 1]
+    falling = Schedule(0, 14, "plateau")
+    assert [falling.factor(5, drops) for drops in (0, 1)] == [1, 0.2]
 
 
 @given(st.integers(0, 500), st.integers(0, 300), st.integers(1, 400))
 def test_rates_stay_between_zero_and_their_peak(step: int, warmup: int, total: int) -> None:
     for decay in ("constant", "cosine"):
-        chosen = OptimizerSettings(warmup_steps=warmup, decay=decay)  # type: ignore[arg-type]
-        assert 0 < optimizers.factor(step, total, 1, chosen) <= 1
+        assert 0 < Schedule(warmup, total, decay).factor(step, 1) <= 1
 
 
 def built() -> two_tower.TwoTower:

@@ -17,6 +17,7 @@ from recsys.models import two_tower
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import ModelSettings, TwoTower
 from recsys.training import checkpoints, trainer
+from recsys.training.run import Run
 from recsys.training.trainer import FitResult, TrainingData, TrainingSettings
 
 N, USERS, LENGTH = 12, 40, 9
@@ -262,6 +263,17 @@ def test_on_a_plateau_it_goes_back_to_the_best_weights_with_smaller_steps() -> N
     # .5 is the best; two epochs later the rates fall; .6 after that; two idle ones end it
     assert [epoch.metric for epoch in result.epochs] == [0.1, 0.5, 0.3, 0.2, 0.4, 0.6, 0.1, 0.2]
     assert (result.drops, result.drop_epoch, result.best_epoch) == (1, 4, 5)
+
+
+def test_a_warm_up_takes_an_epoch_at_most() -> None:
+    # the training of a small log would else be over before rates are what they shall be
+    for wanted in (3, 10_000):
+        settings = chosen(optimizer={"warmup_steps": wanted})
+        run = Run(built(), TrainingData(catalogue(), log(cycles())), settings, None)
+        epoch = run.batches.count(0)
+        assert 3 < epoch < 10_000
+        assert run.schedule.factor(0, 0) == 1 / (min(wanted, epoch) + 1)
+        assert run.schedule.factor(epoch, 0) == 1
 
 
 def test_catching_up_learns_what_came_after_training() -> None:
