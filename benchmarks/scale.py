@@ -14,6 +14,7 @@ from here.
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ import polars as pl
 
 DAYS, DAY = 60, 86_400
 PART = 1_000_000  # rows of a file
+SAMPLED = 0.02  # seconds between looks at a process's memory
 SORT = "'user_id', 'timestamp', maintain_order=True"
 MADE = {
     "ingest": ("interactions", "catalogue"),
@@ -75,22 +77,32 @@ def command(name: str, folder: Path, more: list[str]) -> dict[str, float]:
 
 
 def process(words: list[str]) -> dict[str, float]:
-    """CPU seconds, minutes and peak memory in MB of a Python process."""
-    begin = time.perf_counter()
-    started = subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"},
-    )  # fmt: skip
-    assert started.stderr is not None
-    told = started.stderr.read()
-    _, status, usage = os.wait4(started.pid, 0)
-    if status:
-        raise SystemExit(f"{words[:3]} failed: {told[-1000:]}")
+    """CPU seconds, minutes, peak memory in MB of a Python process, and of what is not in files."""
+    begin, own = time.perf_counter(), 0
+    with tempfile.TemporaryFile("w+") as told:
+        started = subprocess.Popen(
+            [sys.executable, *words], stdout=subprocess.DEVNULL, stderr=told,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"},
+        )  # fmt: skip
+        while not (ended := os.wait4(started.pid, os.WNOHANG))[0]:
+            own = max(own, anonymous(started.pid))
+            time.sleep(SAMPLED)
+        _, status, usage = ended
+        if status:
+            told.seek(0)
+            raise SystemExit(f"{words[:3]} failed: {told.read()[-1000:]}")
     return {
         "s": usage.ru_utime + usage.ru_stime,
         "minutes": (time.perf_counter() - begin) / 60,
         "MB memory": usage.ru_maxrss * 1024 / 1e6,
+        "MB not in files": own / 1e6,
     }
+
+
+def anonymous(process: int) -> int:
+    """Bytes of memory that lie in no file: what the kernel cannot take back."""
+    found = re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{process}/status").read_text())
+    return int(found[1]) * 1024 if found else 0
 
 
 def size(folder: Path) -> int:

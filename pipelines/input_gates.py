@@ -4,7 +4,7 @@ The whole table is judged once more with the night's other numbers, before anyth
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from pipelines.inputs import Inputs
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts
-from recsys.data import buckets, log_measures
+from recsys.data import buckets, log_measures, pieces
 from recsys.data.histories import Histories
 from recsys.serving import baseline, gates
 from recsys.serving.gates import Gate
@@ -32,24 +32,25 @@ def measured(
         at_seconds: the moment, epoch seconds.
     """
     measures = of_rows(artefacts.read(found.interactions, buckets.KIND, check=False))
-    log, items = _numbered(past, found, ("", *sorted(settings.event_names)))
+    log = _numbered(past, ("", *sorted(settings.event_names)))
+    items = found.items.select("category", item_id=pl.int_range(pl.len(), dtype=pl.Int32))
     measures |= log_measures.of_log(log, items, at_seconds, settings.gates.fewest)
     eligible = found.eligible(at_seconds, today=True, blocked=settings.nightly.blocked)
     counts = {"items": len(found.vocabulary), "items_eligible": eligible.sum()}
     return measures | {name: float(count) for name, count in counts.items()}
 
 
-def _numbered(
-    past: Histories, found: Inputs, events: tuple[str, ...]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Events and items as tables in which numbers stand for ids: a fraction of the memory."""
-    users = np.repeat(np.arange(len(past), dtype=np.int32), np.diff(past.offsets))
-    log = pl.DataFrame({"user_id": users, "item_id": past.items, "timestamp": past.times})
-    log = log.with_columns(
-        pl.from_epoch("timestamp", "s").dt.replace_time_zone("UTC"),
-        event=pl.Series(past.events).cast(pl.UInt16).cat.to(pl.Enum(events)),
-    )
-    return log, found.items.select("category", item_id=pl.int_range(pl.len(), dtype=pl.Int32))
+def _numbered(past: Histories, events: tuple[str, ...]) -> Iterator[pl.DataFrame]:
+    """The log as tables of some users each, in which numbers stand for ids."""
+    sizes = np.diff(past.offsets)
+    for users, piece in pieces.of_users(past.offsets):
+        owners = np.repeat(np.arange(users.start, users.stop, dtype=np.int32), sizes[users])
+        items, times = past.items[piece], past.times[piece]
+        log = pl.DataFrame({"user_id": owners, "item_id": items, "timestamp": times})
+        yield log.with_columns(
+            pl.from_epoch("timestamp", "s").dt.replace_time_zone("UTC"),
+            event=pl.Series(past.events[piece]).cast(pl.UInt16).cat.to(pl.Enum(events)),
+        )
 
 
 def of_rows(log: Mapping[str, Any]) -> dict[str, float]:

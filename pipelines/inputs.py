@@ -11,7 +11,7 @@ import polars as pl
 
 from pipelines.settings import Settings
 from recsys import artefacts
-from recsys.data import buckets, catalogue, histories, splits
+from recsys.data import buckets, catalogue, histories, pieces, splits
 from recsys.data.histories import Histories
 from recsys.data.splits import DAY_SECONDS, Split
 from recsys.errors import InputFault, UsageFault
@@ -102,8 +102,10 @@ class Inputs:
             InputFault: there is no event.
         """
         end = self.newest_seconds() // DAY_SECONDS
-        back = end - self.events.times // DAY_SECONDS
-        counts = np.bincount(back)  # of the days, the newest first
+        counts = np.zeros(end - int(self.events.times.min()) // DAY_SECONDS + 1, np.int64)
+        for piece in pieces.of_events(len(self.events.times)):  # of the days, the newest first
+            back = end - self.events.times[piece] // DAY_SECONDS
+            counts += np.bincount(back, minlength=len(counts))
         days = np.flatnonzero(counts)[:USUAL_DAYS]
         worthy = days[counts[days] >= LEAST_OF_A_DAY * np.median(counts[days])]
         newest = datetime.date(1970, 1, 1) + datetime.timedelta(days=end)
@@ -188,8 +190,11 @@ def load(settings: Settings) -> Inputs:
     found = catalogue.load(shop)
     vocabulary = Vocabulary(found.items["item_id"])
     events = histories.together(
-        histories.build(rows, vocabulary, settings.event_names)
-        for rows in buckets.read_each(log, histories.COLUMNS)
+        (
+            histories.build(rows, vocabulary, settings.event_names)
+            for rows in buckets.read_each(log, histories.COLUMNS)
+        ),
+        settings.root,
     )
     return Inputs(
         found.items,

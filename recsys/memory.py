@@ -1,8 +1,18 @@
-"""Memory that a process keeps instead of giving it back, and when it does give it back."""
+"""Memory that a process keeps or gives back, and arrays that need not stay in it."""
 
 import ctypes
+import mmap
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.errors import ResourceFault
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+SMALL = 1 << 22  # bytes of an array that may as well stay in memory
 KEPT, LARGEST = (1 << 31) - 1, 32 << 20  # bytes: the most that can be asked for
 
 
@@ -26,3 +36,31 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def spilled(size: int, kind: npt.DTypeLike, folder: Path | None) -> npt.NDArray[np.generic]:
+    """An array `[size]` in a file without a name: where memory is short its pages lie on disk.
+
+    It ends with the array, or with the process, however that ends; nobody else can open it.
+
+    Args:
+        size: numbers.
+        kind: of number.
+        folder: on the disk to use; None for an array in memory.
+
+    Raises:
+        ResourceFault: there is no room for it.
+    """
+    count = size * np.dtype(kind).itemsize
+    if folder is None or count < SMALL:
+        return np.empty(size, kind)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, count)  # a page without room would end the process
+            pages = mmap.mmap(file.fileno(), count)
+    except OSError as error:
+        raise ResourceFault(
+            f"{count:,} bytes of the log cannot be set aside: {error.strerror}", value=str(folder),
+            where="work", fix="free space, or name a work folder on another disk",
+        ) from None  # fmt: skip
+    return np.frombuffer(pages, kind)

@@ -1,18 +1,21 @@
 """Who did what, in which order, as arrays: the form in which training, serving and evaluation read.
 
 Built from cleaned interactions; a user owns a slice of every event array, 18 bytes an event. A
-whole log is put together from its buckets: as a table it would take several times as much.
+whole log is put together from its buckets: as a table it would take several times as much. Where a
+folder is named, the arrays of large logs lie in it, and as much of them in memory as there is room.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys.data import popularity
+from recsys import memory
+from recsys.data import pieces, popularity
 from recsys.data.accounts import ORDER
 from recsys.vocabulary import Rows, Vocabulary
 
@@ -33,6 +36,7 @@ class Histories:
         events: int16 `[E]`, codes: 0 unknown, else 1 + position among the sorted event names.
         times: int64 `[E]`, epoch seconds, UTC.
         weights: float32 `[E]`.
+        aside: where large arrays of events lie that are made from these; None for memory.
     """
 
     user_ids: tuple[str, ...]
@@ -41,6 +45,7 @@ class Histories:
     events: Integers
     times: Rows
     weights: npt.NDArray[np.float32]
+    aside: Path | None = None
 
     def __len__(self) -> int:
         """U, how many users there are, with or without events."""
@@ -87,13 +92,18 @@ def build(frame: pl.DataFrame, items: Vocabulary, event_names: Sequence[str]) ->
     )
 
 
-def together(parts: Iterable[Histories]) -> Histories:
+def together(parts: Iterable[Histories], aside: Path | None = None) -> Histories:
     """Histories of users of whom each is in one of the parts, in the order of their ids.
+
+    Args:
+        parts: taken one after the other.
+        aside: a folder for the arrays of a large log; None for memory.
 
     Raises:
         ValueError: there is no part.
+        ResourceFault: there is no room in the folder.
     """
-    found = list(parts)
+    found = [_laid_aside(part, aside) for part in parts]
     if not found:
         raise ValueError("no histories to put together")
     ids = pl.concat([pl.Series(part.user_ids, dtype=pl.String) for part in found])
@@ -102,7 +112,7 @@ def together(parts: Iterable[Histories]) -> Histories:
     offsets = _offsets(sizes[order])
     starts = np.empty(len(order), np.int64)
     starts[order] = offsets[:-1]
-    whole = [np.empty(offsets[-1], values.dtype) for values in _columns(found[0])]
+    whole = _empty(found[0], int(offsets[-1]), aside)
     behind = 0  # users of the parts before
     for part in found:
         moved = starts[behind : behind + len(part)] - part.offsets[:-1]
@@ -110,7 +120,23 @@ def together(parts: Iterable[Histories]) -> Histories:
         for column, values in zip(whole, _columns(part), strict=True):
             column[place] = values
         behind += len(part)
-    return Histories(tuple(ids.gather(order)), offsets, *whole)
+    return Histories(tuple(ids.gather(order)), offsets, *whole, aside)
+
+
+def _laid_aside(histories: Histories, folder: Path | None) -> Histories:
+    """The same; its arrays of events in the folder."""
+    columns = _empty(histories, len(histories.items), folder)
+    for column, values in zip(columns, _columns(histories), strict=True):
+        column[:] = values
+    return Histories(histories.user_ids, histories.offsets, *columns, folder)
+
+
+def _empty(like: Histories, events: int, folder: Path | None) -> tuple[Any, Any, Any, Any]:
+    """Arrays for so many events, to be filled."""
+    items, codes, times, weights = (
+        memory.spilled(events, column.dtype, folder) for column in _columns(like)
+    )
+    return items, codes, times, weights
 
 
 def _columns(histories: Histories) -> tuple[Any, Any, Any, Any]:
@@ -156,17 +182,16 @@ def of(histories: Histories, users: Rows) -> Histories:
     """Histories of the users at these places `[n]`, in this order; -1 is somebody without any."""
     known = users >= 0
     sizes = np.where(known, np.diff(histories.offsets, append=0)[users], 0)
-    offsets = _offsets(sizes)
     starts = np.where(known, histories.offsets[users], 0)
-    events = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)
-    return Histories(
-        user_ids=tuple(histories.user_ids[user] if user >= 0 else "" for user in users),
-        offsets=offsets,
-        items=histories.items[events],
-        events=histories.events[events],
-        times=histories.times[events],
-        weights=histories.weights[events],
-    )
+    offsets = _offsets(sizes)
+    columns = _empty(histories, int(offsets[-1]), histories.aside)
+    for some, events in pieces.of_users(offsets):
+        moved = starts[some] - offsets[some]
+        place = np.arange(events.start, events.stop) + np.repeat(moved, sizes[some])
+        for column, values in zip(columns, _columns(histories), strict=True):
+            column[events] = values[place]
+    ids = tuple(histories.user_ids[user] if user >= 0 else "" for user in users)
+    return Histories(ids, offsets, *columns, histories.aside)
 
 
 def places(ids: pl.Series, known: pl.Series) -> Rows:
@@ -208,13 +233,14 @@ def kept(histories: Histories, keep: Mask) -> Histories:
     """The events where `keep`; all users. No copy is made where that is all of them."""
     if keep.all():
         return histories
-    kept_before = np.zeros(len(keep) + 1, np.int64)
-    np.cumsum(keep, out=kept_before[1:])
-    return Histories(
-        user_ids=histories.user_ids,
-        offsets=kept_before[histories.offsets],
-        items=histories.items[keep],
-        events=histories.events[keep],
-        times=histories.times[keep],
-        weights=histories.weights[keep],
-    )
+    columns = _empty(histories, int(keep.sum()), histories.aside)
+    offsets, end = np.zeros(len(histories) + 1, np.int64), 0
+    for users, events in pieces.of_users(histories.offsets):
+        here = keep[events]
+        before = np.concatenate([[0], np.cumsum(here)]) + end
+        ends = slice(users.start + 1, users.stop + 1)
+        offsets[ends] = before[histories.offsets[ends] - events.start]
+        for column, values in zip(columns, _columns(histories), strict=True):
+            column[end : before[-1]] = values[events][here]
+        end = int(before[-1])
+    return Histories(histories.user_ids, offsets, *columns, histories.aside)

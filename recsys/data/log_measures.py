@@ -4,6 +4,9 @@ Volume, age, concentration and drift, all from the log before a moment; what too
 tell is left out.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -19,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def of_log(
-    past: pl.DataFrame, items: pl.DataFrame, at_seconds: int, fewest: int
+    past: Iterable[pl.DataFrame], items: pl.DataFrame, at_seconds: int, fewest: int
 ) -> dict[str, float]:
     """Numbers by name.
 
@@ -28,30 +31,65 @@ def of_log(
     stability indices of the last week against the four weeks before.
 
     Args:
-        past: user_id, item_id, timestamp, event of all events before the moment; ids may be
-            numbers that stand for them.
+        past: user_id, item_id, timestamp, event of all events before the moment, in one part or
+            more, each user in one of them; ids may be numbers that stand for them.
         items: the catalogue: item_id, of the same kind, and category.
         at_seconds: the moment, epoch seconds.
         fewest: events below which a share or a ratio says nothing.
     """
-    per_user = past.group_by("user_id").len()["len"]
-    measures = {"events": float(past.height), "learners": float((per_user >= 2).sum())}
-    if past.is_empty():
+    parts = [_tallied(part, at_seconds) for part in past]
+    users = pl.concat([pl.Series(dtype=pl.UInt32), *(part.users for part in parts)])
+    ages = [part.age_seconds for part in parts]
+    total = int(users.sum())
+    measures = {"events": float(total), "learners": float((users >= 2).sum())}
+    if not total:
         return measures
-    age = at_seconds - pl.col("timestamp").dt.epoch("s")
-    day = (age - 1).floordiv(DAY_SECONDS).clip(0).cast(pl.Int32)
-    known = past.with_columns(day=day)
-    measures["newest_age_hours"] = past.select(age.min()).item() / 3600
-    if past.height >= fewest:
-        largest = float(per_user.to_numpy().max()) / past.height
+    measures["newest_age_hours"] = min(age for age in ages if age is not None) / 3600
+    if total >= fewest:
+        largest = float(users.to_numpy().max()) / total
         measures["largest_user_share"] = largest
-        if per_user.len() >= MANY_USERS:
+        if len(users) >= MANY_USERS:
             measures["largest_user_share_of_many"] = largest
-    last = known.filter(pl.col("day") == 0)
-    if last.height >= fewest:
-        per_item = last.group_by("item_id").len()["len"].to_numpy()
-        measures["largest_item_share_of_day"] = float(per_item.max()) / last.height
-    return measures | _daily(known, fewest) | _drift(known, items)
+    times, chosen = pl.concat([part.times for part in parts]), pl.concat([p.items for p in parts])
+    last = chosen.filter(pl.col("day") == 0).group_by("item_id").agg(pl.col("len").sum())["len"]
+    if (today := int(last.sum())) >= fewest:
+        measures["largest_item_share_of_day"] = float(last.to_numpy().max()) / today
+    return measures | _daily(times, fewest) | _drift(times, chosen, items)
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """Counts of a part of the log.
+
+    Attributes:
+        users: events of each of its users.
+        age_seconds: of the newest event; None where there is none.
+        times: `len` by day back, hour of the day, and event.
+        items: `len` by item and day back, of the days that drift looks at.
+    """
+
+    users: pl.Series
+    age_seconds: int | None
+    times: pl.DataFrame
+    items: pl.DataFrame
+
+
+def _tallied(part: pl.DataFrame, at_seconds: int) -> _Tally:
+    age = at_seconds - pl.col("timestamp").dt.epoch("s")
+    known = part.select(
+        "event",
+        "item_id",
+        day=(age - 1).floordiv(DAY_SECONDS).clip(0).cast(pl.Int32),
+        hour=pl.col("timestamp").dt.hour() // HOURS_A_BIN,
+    )
+    count = pl.len().cast(pl.Int64).alias("len")
+    recent = known.filter(pl.col("day") < WEEK + MONTH)
+    return _Tally(
+        part.group_by("user_id").len()["len"],
+        part.select(age.min()).item(),
+        known.group_by("day", "hour", "event").agg(count),
+        recent.group_by("item_id", "day").agg(count),
+    )
 
 
 def outlying(today: float, before: Floats) -> float | None:
@@ -85,11 +123,12 @@ def outlying(today: float, before: Floats) -> float | None:
     return float(min(1.0, ratio + spread) if ratio < 1 else max(1.0, ratio - spread))
 
 
-def _daily(known: pl.DataFrame, fewest: int) -> dict[str, float]:
+def _daily(times: pl.DataFrame, fewest: int) -> dict[str, float]:
     """Today against the usual, over all events and of each kind that is usual enough."""
-    span = int(known["day"].to_numpy().max()) + 1
+    span = int(times["day"].to_numpy().max()) + 1
     measures, counted = {}, {"all": np.zeros(span)}
-    for kind, day, count in known.group_by("event", "day").len().iter_rows():
+    by_day = times.group_by("event", "day").agg(pl.col("len").sum())
+    for kind, day, count in by_day.iter_rows():
         counted.setdefault(str(kind), np.zeros(span))[day] = count
         counted["all"][day] += count
     for kind, counts in sorted(counted.items()):
@@ -99,20 +138,16 @@ def _daily(known: pl.DataFrame, fewest: int) -> dict[str, float]:
     return measures
 
 
-def _drift(known: pl.DataFrame, items: pl.DataFrame) -> dict[str, float]:
+def _drift(times: pl.DataFrame, chosen: pl.DataFrame, items: pl.DataFrame) -> dict[str, float]:
     """Stability of kinds of event, hours of the day and categories, where chance stays small."""
-    recent = known.filter(pl.col("day") < WEEK + MONTH).select(
-        "event",
-        "item_id",
-        hour=pl.col("timestamp").dt.hour() // HOURS_A_BIN,
-        now=pl.col("day") < WEEK,
-    )
+    recent = times.filter(pl.col("day") < WEEK + MONTH)
     category = items.select("item_id", category=pl.col("category").list.first())
-    recent = recent.join(category, on="item_id", how="left")
+    known = chosen.join(category, on="item_id", how="left")
+    now = pl.col("day") < WEEK
     measures = {}
-    for name in ("event", "hour", "category"):
-        counts = recent.drop_nulls(name).group_by(name).agg(
-            now=pl.col("now").sum(), before=(~pl.col("now")).sum()
+    for name, table in {"event": recent, "hour": recent, "category": known}.items():
+        counts = table.drop_nulls(name).group_by(name).agg(
+            now=pl.col("len").filter(now).sum(), before=pl.col("len").filter(~now).sum()
         )  # fmt: skip
         counts = counts.sort(name)
         if counts.height > 1 and drift.chance_level(counts["now"], counts["before"]) <= NOISE:

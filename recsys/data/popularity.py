@@ -6,8 +6,9 @@ Called by the training batches. numpy only.
 import numpy as np
 import numpy.typing as npt
 
+from recsys.data import pieces
+
 Floats = npt.NDArray[np.float64]
-EVENTS = 1 << 20  # looked at together
 
 
 def counts(
@@ -21,11 +22,9 @@ def counts(
         inside: `[E]` not 0 for the events to count; None for all.
     """
     found = np.zeros(n_items, np.int64)
-    for start in range(0, len(items), EVENTS):
-        block = items[start : start + EVENTS]
-        if inside is not None:
-            block = block[inside[start : start + EVENTS] > 0]
-        found += np.bincount(block, minlength=n_items)
+    for piece in pieces.of_events(len(items)):
+        here = items[piece] if inside is None else items[piece][inside[piece] > 0]
+        found += np.bincount(here, minlength=n_items)
     return found
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from recsys.data import pieces
+
 DAY_SECONDS = 86_400
-EVENTS = 1 << 20  # looked at together
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -80,7 +81,7 @@ def build(
     half_lives = np.asarray(half_lives_days, np.float64)
     first = int((times.min() - ends_seconds) // DAY_SECONDS) if len(times) else 0
     span = int((times.max() - ends_seconds) // DAY_SECONDS - first) + 2 if len(times) else 2
-    blocks = [slice(start, start + EVENTS) for start in range(0, len(times), EVENTS)]
+    blocks = list(pieces.of_events(len(times)))
 
     def keyed(block: slice) -> tuple[Rows, Rows]:
         """The days of a block's events, and their keys."""

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data import histories
+from recsys.data import histories, pieces
 from recsys.data.histories import Histories
 from recsys.data.trends import DAY_SECONDS
 
@@ -33,12 +33,13 @@ def days(events: Histories, end: int) -> int:
     inside = histories.active(histories.before(events, end))
     if not len(inside):
         return WEEK
-    before, count = inside.times, len(events.times)
+    count = len(events.times)
+    by_day = _by_day(inside.times, end)
     needed = min(max(count * SHARE, min(FEWEST, count * LARGEST_SHARE)), MOST)
-    span = (end - int(before.min())) / DAY_SECONDS
+    span = (end - int(inside.times.min())) / DAY_SECONDS
     shortest = _lasting(inside, end, min(max(1, int(span / PART_OF_LOG)), WEEK))
-    enough = max(_holding(before, needed, end), shortest)
-    longest = _holding(before, min(count * MOST_FOR_USERS, MOST), end)
+    enough = max(_holding(by_day, needed), shortest)
+    longest = _holding(by_day, min(count * MOST_FOR_USERS, MOST))
     if longest > enough:
         lengths = np.arange(enough, longest + 1)
         known = _returning(inside, end - lengths * DAY_SECONDS)
@@ -46,11 +47,18 @@ def days(events: Histories, end: int) -> int:
     return min(enough, LONGEST)
 
 
-def _holding(before: Seconds, events: float, end: int) -> int:
-    """Days before `end` that hold so many events, or all."""
-    place = max(0, len(before) - max(1, int(events)))
-    oldest = int(np.partition(before, place)[place])
-    return -(-(end - oldest) // DAY_SECONDS)
+def _by_day(times: Seconds, end: int) -> Seconds:
+    """Events in the last d days before `end`, for d from 0 on."""
+    days = -(-(end - int(times.min())) // DAY_SECONDS)
+    counts = np.zeros(days + 1, np.int64)
+    for piece in pieces.of_events(len(times)):
+        counts += np.bincount(-(-(end - times[piece]) // DAY_SECONDS), minlength=days + 1)
+    return counts.cumsum()
+
+
+def _holding(by_day: Seconds, events: float) -> int:
+    """Days before the end that hold so many events, or all."""
+    return int(np.searchsorted(by_day, min(max(1, int(events)), by_day[-1])))
 
 
 def _lasting(inside: Histories, end: int, most: int) -> int:

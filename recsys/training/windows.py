@@ -9,10 +9,11 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from recsys.data import pieces
+
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.integer]
-EVENTS = 1 << 20  # looked at together
 
 
 class Histories(Protocol):
@@ -51,13 +52,10 @@ def strengths(histories: Histories, items: int) -> npt.NDArray[np.float32]:
 
 def _pairs(histories: Histories, items: int) -> Iterator[tuple[slice, Rows]]:
     """Blocks of events, each of whole users, and a number for every pair of user and item."""
-    offsets, user = histories.offsets, 0
-    while user < len(offsets) - 1:  # so many users at a time as have about EVENTS events
-        stop = max(user + 1, int(np.searchsorted(offsets, offsets[user] + EVENTS, "right")) - 1)
-        block = slice(int(offsets[user]), int(offsets[stop]))
-        users = np.repeat(np.arange(user, stop), np.diff(offsets[user : stop + 1]))
-        yield block, users * items + histories.items[block]
-        user = stop
+    sizes = np.diff(histories.offsets)
+    for users, block in pieces.of_users(histories.offsets):
+        owners = np.repeat(np.arange(users.start, users.stop, dtype=np.int64), sizes[users])
+        yield block, np.asarray(owners * items + histories.items[block], np.int64)
 
 
 def hold_a_target(starts: Rows, lengths: Rows, found: Mask) -> Mask:

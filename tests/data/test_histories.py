@@ -1,6 +1,7 @@
 """Histories: order, slices, and what selecting and cutting keep."""
 
 import datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.data import histories, partition
+from recsys import memory
+from recsys.data import histories, partition, pieces
 from recsys.data.histories import Histories
 from recsys.vocabulary import Vocabulary
 
@@ -175,6 +177,40 @@ def test_users_without_events_can_be_left_out() -> None:
     left = histories.active(found)
     assert told(left) == {"v": [(0, 2)]}
     assert histories.active(left) is left
+
+
+@pytest.mark.parametrize("together", [1, 7, 1000])
+def test_a_log_that_lies_on_disk_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    monkeypatch.setattr(memory, "SMALL", 1)
+    monkeypatch.setattr(pieces, "EVENTS", together)
+    random = np.random.default_rng(together)
+    rows = [(f"u{user}", "abcd"[item], int(second)) for user, item, second in
+            zip(random.integers(0, 9, 60), random.integers(0, 4, 60),
+                random.integers(0, 99, 60), strict=True)]  # fmt: skip
+    parts = [
+        histories.build(log([row for row in rows if int(row[0][1]) % 3 == bucket]), ITEMS, ["view"])
+        for bucket in range(3)
+    ]
+    plain, aside = histories.together(parts), histories.together(iter(parts), tmp_path)
+    users = np.array([4, -1, 0, 4])
+    for change in (
+        lambda found: found,
+        lambda found: histories.before(found, START_SECONDS + 50),
+        lambda found: histories.active(histories.before(found, START_SECONDS + 10)),
+        lambda found: histories.of(found, users),
+        lambda found: histories.of(histories.last(found, 2), users),
+    ):
+        one, other = change(plain), change(aside)
+        assert one.user_ids == other.user_ids
+        for name in ("offsets", "items", "events", "times", "weights"):
+            values = getattr(other, name)
+            assert values.tolist() == getattr(one, name).tolist()
+            assert values.dtype == getattr(one, name).dtype
+            if name != "offsets":
+                assert isinstance(values.base, memoryview)  # of a file
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_put_together_from_nothing() -> None:

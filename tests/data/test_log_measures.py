@@ -35,7 +35,7 @@ def daily(*counts: int, event: str = "view") -> pl.DataFrame:
 
 def test_amounts_and_age() -> None:
     past = log(("u1", "a", 0.5, "view"), ("u1", "b", 3, "view"), ("u2", "a", 2, "view"))
-    found = log_measures.of_log(past, ITEMS, AT, fewest=3)
+    found = log_measures.of_log([past], ITEMS, AT, fewest=3)
     assert found["events"] == 3
     assert found["learners"] == 1
     assert found["newest_age_hours"] == 12
@@ -44,32 +44,32 @@ def test_amounts_and_age() -> None:
 
 
 def test_an_empty_log() -> None:
-    assert log_measures.of_log(log(), ITEMS, AT, 1) == {"events": 0, "learners": 0}
+    assert log_measures.of_log([log()], ITEMS, AT, 1) == {"events": 0, "learners": 0}
 
 
 def test_too_few_events_for_shares() -> None:
     past = log(("u1", "a", 0.5, "view"), ("u1", "b", 3, "view"))
-    assert "largest_user_share" not in log_measures.of_log(past, ITEMS, AT, fewest=3)
+    assert "largest_user_share" not in log_measures.of_log([past], ITEMS, AT, fewest=3)
 
 
 def test_one_item_of_the_day() -> None:
     past = log(
         *((f"u{n}", "a" if n < 3 else "b", 0.5, "view") for n in range(4)), ("u", "b", 2, "view")
     )
-    assert log_measures.of_log(past, ITEMS, AT, 4)["largest_item_share_of_day"] == 0.75
-    assert "largest_item_share_of_day" not in log_measures.of_log(past, ITEMS, AT, 5)
+    assert log_measures.of_log([past], ITEMS, AT, 4)["largest_item_share_of_day"] == 0.75
+    assert "largest_item_share_of_day" not in log_measures.of_log([past], ITEMS, AT, 5)
 
 
 def test_the_first_and_the_last_moment_of_a_day() -> None:
     second = 1 / 86_400
     past = log(("u1", "a", second, "view"), ("u2", "a", 1, "view"), ("u3", "b", 1 + second, "view"))
-    found = log_measures.of_log(past, ITEMS, AT, 1)
+    found = log_measures.of_log([past], ITEMS, AT, 1)
     assert found["largest_item_share_of_day"] == 1  # two events of a; b lies in the day before
 
 
 def test_one_user_among_many() -> None:
     past = log(*((f"u{n}", "a", 2, "view") for n in range(1000)), *[("u1", "b", 3, "view")] * 9)
-    assert log_measures.of_log(past, ITEMS, AT, 20)["largest_user_share_of_many"] == 10 / 1009
+    assert log_measures.of_log([past], ITEMS, AT, 20)["largest_user_share_of_many"] == 10 / 1009
 
 
 @pytest.mark.parametrize(
@@ -102,22 +102,32 @@ def test_weekdays_are_compared_with_weekdays() -> None:
 
 def test_days_by_kind_of_event() -> None:
     past = pl.concat([daily(*[40] * 9), daily(0, *[25] * 8, event="cart")])
-    found = log_measures.of_log(past, ITEMS, AT, 20)
+    found = log_measures.of_log([past], ITEMS, AT, 20)
     assert found["daily/view"] == 1
     assert found["daily/cart"] == 0
     assert found["daily/all"] == pytest.approx(40 / 65)
-    assert "daily/cart" not in log_measures.of_log(past, ITEMS, AT, 30)  # 25 a day are too few
+    assert "daily/cart" not in log_measures.of_log([past], ITEMS, AT, 30)  # 25 a day are too few
 
 
 def test_drift_of_the_last_week() -> None:
     before = log(*((f"u{n}", "ab"[n % 2], 8 + n / 400, "view") for n in range(4000)))
     alike = log(*((f"v{n}", "ab"[n % 2], n / 400 + 0.01, "view") for n in range(2000)))
     other = alike.with_columns(item_id=pl.lit("a"), event=pl.lit("cart"))
-    same = log_measures.of_log(pl.concat([before, alike]), ITEMS, AT, 20)
-    moved = log_measures.of_log(pl.concat([before, other]), ITEMS, AT, 20)
+    same = log_measures.of_log([pl.concat([before, alike])], ITEMS, AT, 20)
+    moved = log_measures.of_log([pl.concat([before, other])], ITEMS, AT, 20)
     assert same["drift/category"] < 0.001
     assert moved["drift/category"] > 1
     assert moved["drift/event"] > 1
     # few events differ by chance
-    few = log_measures.of_log(pl.concat([before, other.head(100)]), ITEMS, AT, 20)
+    few = log_measures.of_log([pl.concat([before, other.head(100)])], ITEMS, AT, 20)
     assert "drift/category" not in few
+
+
+@pytest.mark.parametrize("parts", [2, 7, 400])
+def test_a_log_in_parts_is_the_log(parts: int) -> None:
+    past = pl.concat([daily(*[20] * 40), daily(*[30] * 40, event="cart")])
+    whole = log_measures.of_log([past], ITEMS, AT, 20)
+    assert {"daily/cart", "daily/all", "drift/event", "largest_item_share_of_day"} <= set(whole)
+    cut = past.with_columns(part=pl.col("user_id").hash() % parts).partition_by("part")
+    assert log_measures.of_log(cut, ITEMS, AT, 20) == whole
+    assert log_measures.of_log([], ITEMS, AT, 20) == {"events": 0, "learners": 0}

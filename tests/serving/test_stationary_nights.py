@@ -64,7 +64,7 @@ def test_thirty_stationary_nights() -> None:
         now = START + datetime.timedelta(days=DAYS + night)
         past = log.filter(pl.col("timestamp") < now)
         made = stored_lists.of([lists(taste, random).lazy()])
-        measures = log_measures.of_log(past, CATALOGUE, int(now.timestamp()), settings.fewest)
+        measures = log_measures.of_log([past], CATALOGUE, int(now.timestamp()), settings.fewest)
         measures |= list_measures.health(made, pl.Series(NAMES), ITEMS, settings.fewest)
         measures |= {"rows_read": float(len(past)), "items": float(ITEMS)}
         if before is not None:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.data import popularity, trends
+from recsys.data import pieces, popularity, trends
 from recsys.data.trends import DAY_SECONDS
 from recsys.training import windows
 from recsys.training.batch import Batch
@@ -217,8 +217,7 @@ def test_new_items_and_windows_equal_a_loop(lengths: list[int], seed: int) -> No
     history = log(lengths, seed)
     before = pytest.MonkeyPatch()
     for together in (1, 5, 1000):
-        before.setattr(windows, "EVENTS", together)
-        before.setattr(popularity, "EVENTS", together)
+        before.setattr(pieces, "EVENTS", together)
         found, strongest = windows.novel(history, N), windows.strengths(history, N)
         fresh, weights = [], []
         for user in range(len(lengths)):
