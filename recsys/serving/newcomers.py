@@ -20,8 +20,8 @@ import polars as pl
 from pydantic import Field
 from scipy import sparse
 
-from recsys.data import people
-from recsys.data.histories import Histories, Integers
+from recsys.data import people, pieces
+from recsys.data.histories import Histories
 from recsys.data.people import People
 from recsys.settings import Section
 
@@ -95,15 +95,18 @@ def fit(
     if not settings.segments or not columns:
         return None
     known = people.coded(users, columns)
-    owners = np.repeat(known.users.rows(past.user_ids), np.diff(past.offsets))
-    counted = (_counted(column, owners, past.items, n_items) for column in known.codes.T)
+    rows = known.users.rows(past.user_ids)
+    counted = (_counted(column, rows, past, n_items) for column in known.codes.T)
     return Newcomers(known, tuple(counted), settings.strength)
 
 
-def _counted(codes: Rows, owners: Rows, items: Integers, n_items: int) -> sparse.csr_matrix:
-    """`[V, N]` events by value and item."""
-    value = np.where(owners >= 0, codes[np.maximum(owners, 0)], -1)
-    kept = (value >= 0) & (items >= 0)
-    shape = (int(codes.max(initial=-1)) + 1, n_items)
-    ones = np.ones(int(kept.sum()), np.float64)
-    return sparse.csr_matrix((ones, (value[kept], items[kept])), shape=shape)
+def _counted(codes: Rows, rows: Rows, past: Histories, n_items: int) -> sparse.csr_matrix:
+    """`[V, N]` events by value and item; `rows [U]` are those of the users in the table."""
+    values = np.where(rows >= 0, codes[rows], -1)
+    found = sparse.csr_matrix((int(codes.max(initial=-1)) + 1, n_items), dtype=np.float64)
+    for users, events in pieces.of_users(past.offsets):
+        value, items = np.repeat(values[users], np.diff(past.offsets)[users]), past.items[events]
+        kept = (value >= 0) & (items >= 0)
+        ones = np.ones(int(kept.sum()), np.float64)
+        found += sparse.csr_matrix((ones, (value[kept], items[kept])), shape=found.shape)
+    return found

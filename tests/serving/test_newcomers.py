@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys.data import histories
+from recsys.data import histories, pieces
 from recsys.data.histories import Histories
 from recsys.serving import audit, fallback, newcomers, release, stored_lists
 from recsys.serving.newcomers import NewcomerSettings
@@ -52,7 +52,9 @@ def test_golden_lifts() -> None:
     np.testing.assert_array_equal(segments.lift(unknown), 0)
 
 
-def test_a_slow_loop_finds_the_same() -> None:
+@pytest.mark.parametrize("together", [7, 1000])
+def test_a_slow_loop_finds_the_same(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "EVENTS", together)
     random = np.random.default_rng(3)
     users = pl.DataFrame({
         "user_id": [f"u{n}" for n in range(40)],
