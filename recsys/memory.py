@@ -12,7 +12,7 @@ import numpy.typing as npt
 from recsys.errors import ResourceFault
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-SMALL = 1 << 22  # bytes of an array that may as well stay in memory
+SMALL = 1 << 22  # bytes that may as well stay in memory
 KEPT, LARGEST = (1 << 31) - 1, 32 << 20  # bytes: the most that can be asked for
 
 
@@ -38,22 +38,20 @@ def give_back() -> None:
         trim(0)
 
 
-def spilled(size: int, kind: npt.DTypeLike, folder: Path | None) -> npt.NDArray[np.generic]:
-    """An array `[size]` in a file without a name: where memory is short its pages lie on disk.
+def spilled(count: int, folder: Path | None) -> npt.NDArray[np.uint8]:
+    """`[count]` bytes in a file without a name: where memory is short they lie on disk alone.
 
-    It ends with the array, or with the process, however that ends; nobody else can open it.
+    The file ends with the array, or with the process, however that ends; nobody else can open it.
 
     Args:
-        size: numbers.
-        kind: of number.
-        folder: on the disk to use; None for an array in memory.
+        count: of bytes; few stay in memory.
+        folder: on the disk to use; None, or one that may not be written, for memory.
 
     Raises:
         ResourceFault: there is no room for it.
     """
-    count = size * np.dtype(kind).itemsize
-    if folder is None or count < SMALL:
-        return np.empty(size, kind)
+    if folder is None or count < SMALL or not os.access(folder, os.W_OK):
+        return np.empty(count, np.uint8)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             os.posix_fallocate(file.fileno(), 0, count)  # a page without room would end the process
@@ -63,4 +61,4 @@ def spilled(size: int, kind: npt.DTypeLike, folder: Path | None) -> npt.NDArray[
             f"{count:,} bytes of the log cannot be set aside: {error.strerror}", value=str(folder),
             where="work", fix="free space, or name a work folder on another disk",
         ) from None  # fmt: skip
-    return np.frombuffer(pages, kind)
+    return np.frombuffer(pages, np.uint8)

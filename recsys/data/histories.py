@@ -133,9 +133,13 @@ def _laid_aside(histories: Histories, folder: Path | None) -> Histories:
 
 def _empty(like: Histories, events: int, folder: Path | None) -> tuple[Any, Any, Any, Any]:
     """Arrays for so many events, to be filled."""
-    items, codes, times, weights = (
-        memory.spilled(events, column.dtype, folder) for column in _columns(like)
-    )
+    columns = _columns(like)
+    room = memory.spilled(events * sum(column.itemsize for column in columns), folder)
+    made, begin = list(columns), 0
+    for place in sorted(range(len(columns)), key=lambda place: -columns[place].itemsize):
+        end = begin + events * columns[place].itemsize  # the widest first, so that all are aligned
+        made[place], begin = room[begin:end].view(columns[place].dtype), end
+    items, codes, times, weights = made
     return items, codes, times, weights
 
 

@@ -209,7 +209,8 @@ def test_a_log_that_lies_on_disk_is_the_same(
             assert values.tolist() == getattr(one, name).tolist()
             assert values.dtype == getattr(one, name).dtype
             if name != "offsets":
-                assert isinstance(values.base, memoryview)  # of a file
+                assert isinstance(values.base.base, memoryview)  # of a file
+                assert values.flags.aligned
     assert list(tmp_path.iterdir()) == []
 
 
