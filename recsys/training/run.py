@@ -125,7 +125,8 @@ class Run:
         """Whether the last epochs brought nothing, and nothing more is to be tried."""
         result = self.result
         since = len(result.epochs) - max(result.best_epoch + 1, result.drop_epoch)
-        return since >= self.settings.patience
+        steps = since * self.batches.count(0)
+        return since >= self.settings.patience and steps >= self.settings.patience_steps
 
     def _drop(self) -> None:
         """On a plateau, once: back to the best weights, with smaller learning rates."""

@@ -43,6 +43,9 @@ class TrainingSettings(Section):
         description="epochs without a better validation before learning rates fall (on a plateau) "
         "or training stops",
     )
+    patience_steps: int = Field(
+        default=250, ge=0, description="and no fewer steps than these: small logs have short epochs"
+    )
     seed: int = Field(default=0, ge=0, description="fixes initial weights, batches and dropout")
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="auto takes the GPU where there is one"

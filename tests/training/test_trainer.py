@@ -63,7 +63,7 @@ def built(**users: Any) -> TwoTower:
 
 def chosen(batches: Mapping[str, Any] | None = None, **changes: Any) -> TrainingSettings:
     return TrainingSettings.model_validate({
-        "epochs": 5, "patience": 99, "device": "cpu",
+        "epochs": 5, "patience": 99, "patience_steps": 0, "device": "cpu",
         "batches": {"batch_events": 40, "negatives": 4, **(batches or {})},
         "optimizer": {"warmup_steps": 3, "table_learning_rate": 0.05}, **changes,
     })  # fmt: skip
@@ -246,6 +246,17 @@ def test_training_stops_after_patience_and_keeps_the_best_epoch() -> None:
     assert len(result.epochs) == 4
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, states[1][name]), name
+
+
+def test_short_epochs_need_more_of_them_before_training_stops() -> None:
+    # after .5 two idle epochs would be enough, but they are too few steps
+    metrics = iter([0.5, 0.1, 0.1, 0.1, 0.6, 0.1, 0.1, 0.1, 0.1, 0.9])
+    data, optimizer = TrainingData(catalogue(), log(cycles())), {"decay": "constant"}
+    epoch = Run(built(), data, chosen(), None).batches.count(0)
+    settings = chosen(patience=2, patience_steps=3 * epoch + 1, epochs=30, optimizer=optimizer)
+    result = trainer.fit(built(), data, lambda _: next(metrics), settings, None, quiet)
+    assert len(result.epochs) == 9
+    assert result.best_epoch == 4
 
 
 def test_on_a_plateau_it_goes_back_to_the_best_weights_with_smaller_steps() -> None:
