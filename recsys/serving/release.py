@@ -97,21 +97,29 @@ def write_parts(frames: Iterable[pl.DataFrame], folder: Path) -> dict[str, int]:
     folder.mkdir(parents=True, exist_ok=True)
     rows: dict[str, int] = {}
 
-    def write(part: pl.DataFrame) -> None:
+    def write(groups: list[pl.DataFrame]) -> None:
+        part = pl.concat(groups)
         name = f"{folder.name}/part-{len(rows):05d}.parquet"
-        part.rechunk().write_parquet(folder.parent / name, **PARQUET)  # chunks would show
+        part.write_parquet(folder.parent / name, **PARQUET)
         rows[name] = len(part)
 
+    size = min(PARQUET["row_group_size"], ROWS_PER_PART)
     waiting: list[pl.DataFrame] = []
+    groups: list[pl.DataFrame] = []  # one chunk each: others than row groups would show in the file
     for frame in frames:
         waiting.append(frame)
-        while sum(map(len, waiting)) >= ROWS_PER_PART:
+        while sum(map(len, waiting)) >= size:
             together = pl.concat(waiting)
-            write(together[:ROWS_PER_PART])
-            waiting = [together[ROWS_PER_PART:]]
+            groups.append(together[:size].rechunk())
+            waiting = [together[size:]]
+            if len(groups) * size == ROWS_PER_PART:
+                write(groups)
+                groups = []
     rest = pl.concat(waiting)
-    if len(rest) or not rows:
-        write(rest)
+    if len(rest) or not (rows or groups):
+        groups.append(rest.rechunk())
+    if groups:
+        write(groups)
     return rows
 
 

@@ -23,21 +23,22 @@ def test_by_hand() -> None:
     assert night.cpu_seconds == pytest.approx(831 + 1100 * SEARCH, rel=1e-12)
 
 
-MEASURED_MB = {  # benchmarks/README.md: users x events of each, 2,000 items
-    "train": {(2_000, 20): 776, (20_000, 20): 1358, (20_000, 40): 1498, (200_000, 20): 1641},
-    "nightly": {(2_000, 20): 783, (20_000, 20): 979, (20_000, 40): 1074, (200_000, 20): 2321},
+LIBRARIES = 190  # MB of them that lie in files
+MEASURED_MB = {  # benchmarks/README.md: users with 20 events each, 2,000 items
+    "train": {2_000: 540, 20_000: 1162, 200_000: 1233},
+    "nightly": {2_000: 524, 20_000: 642, 200_000: 1299},
 }
 
 
 @pytest.mark.parametrize("name", MEASURED_MB)
 def test_memory_is_foretold_within_a_tenth(name: str) -> None:
-    for (users, events), measured in MEASURED_MB[name].items():
-        memory = plan.stage(name, Load(users, 2_000, events), MEASURED[name]).memory
-        assert memory / 1e6 == pytest.approx(measured, rel=0.1)
+    for users, measured in MEASURED_MB[name].items():
+        memory = plan.stage(name, Load(users, 2_000, 20), MEASURED[name]).memory
+        assert memory / 1e6 == pytest.approx(measured + LIBRARIES, rel=0.1)
 
 
 def test_of_many_users_only_some_are_fitted_on() -> None:
-    cost = Cost(1, 0, 0, fitted=2)
+    cost = Cost(1, 0, 0, some=2)
     assert cost.of(FITTED, 0, 0) == 1 + 2 * FITTED == cost.of(10 * FITTED, 0, 0)
 
 
