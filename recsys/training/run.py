@@ -1,20 +1,16 @@
 """A training run: its course so far, its steps, and its checkpoints. Driven by the trainer."""
 
 import contextlib
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from recsys import distributed
-from recsys.data.trends import Trends
 from recsys.errors import InputFault
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import TwoTower
@@ -23,35 +19,13 @@ from recsys.training.batch import Batch
 from recsys.training.batches import Batches
 from recsys.training.optimizers import Schedule
 from recsys.training.settings import FREE, TrainingSettings
+from recsys.training.training_data import TrainingData
 from recsys.training.whole import Whole
-from recsys.training.windows import Histories
 
 if TYPE_CHECKING:
     from recsys.training.parallel import Parallel
 
 Report = Callable[[Mapping[str, float], int], None]
-DIGESTED = 1 << 20  # numbers at a time
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a run learns from.
-
-    Attributes:
-        features: N items of the catalogue.
-        histories: training events; item rows are rows of `features`.
-        trends: popularity and age of the items on the days of training; None where the model has no
-            such terms.
-        since_seconds: only events from this moment on are targets; None for all.
-        people: `[U, C]` int64 attributes of the users of `histories`, as the model's user columns
-            code them; None where it has none.
-    """
-
-    features: ItemFeatures
-    histories: Histories
-    trends: Trends | None = None
-    since_seconds: int | None = None
-    people: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +88,7 @@ class Run:
             "training": settings.model_dump(exclude=FREE, mode="json"),
             "model": model.settings.model_dump(mode="json"),
             "shape": model.shape.model_dump(mode="json"),
-            "data": _data_hash(data),
+            "data": data.digest(),
         }
 
     def done(self) -> bool:
@@ -255,22 +229,3 @@ def _placed(
     from recsys.training.parallel import Parallel  # with torchrec
 
     return Parallel(model, features, settings)
-
-
-def _digested(digest: Any, values: npt.NDArray[Any], kind: type[np.number]) -> None:
-    """In pieces: all of it as bytes would be a copy of the log."""
-    for start in range(0, len(values), DIGESTED):
-        digest.update(values[start : start + DIGESTED].astype(kind).tobytes())
-
-
-def _data_hash(data: TrainingData) -> str:
-    histories = data.histories
-    digest = hashlib.sha256()
-    for numbers in (histories.offsets, histories.items, histories.events, histories.times):
-        _digested(digest, numbers, np.int64)
-    _digested(digest, histories.weights, np.float32)
-    if data.trends is not None:
-        digest.update(data.trends.created_days.tobytes())
-    if data.people is not None:
-        digest.update(np.ascontiguousarray(data.people).tobytes())
-    return digest.hexdigest()[:16]

@@ -16,8 +16,9 @@ from recsys.models.precision import quick_products
 from recsys.models.two_tower import TwoTower
 from recsys.training import checkpoints
 from recsys.training.optimizers import Schedule
-from recsys.training.run import FitResult, Report, Run, TrainingData
+from recsys.training.run import FitResult, Report, Run
 from recsys.training.settings import TrainingSettings, cuda_devices
+from recsys.training.training_data import TrainingData
 
 __all__ = ["FitResult", "TrainingData", "TrainingSettings", "fit"]
 
