@@ -18,6 +18,7 @@ from PIL import Image
 
 from pipelines import cli
 from pipelines.settings import Settings
+from recsys.data.importers import movielens
 from recsys.settings import load
 
 Import = Callable[..., Path]
@@ -107,8 +108,16 @@ def test_movielens_1m(imported: Import) -> None:
         "category": ["Animation", "Children's", "Musical"],
     }  # fmt: skip
     assert table(out, "users")[0]["zip"] == "48067"
-    chosen = load(Settings, out / "settings.toml")
-    measured = load(Settings, ROOT / "configs/movielens.toml")
+
+
+@pytest.mark.parametrize("least", [10, 10_000_000])
+def test_a_large_movielens_is_read_as_was_best_on_it(
+    imported: Import, monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    monkeypatch.setattr(movielens, "LARGE", least)
+    chosen = load(Settings, imported("movielens", ONE_M) / "settings.toml")
+    config = ROOT / "configs/movielens.toml" if least == 10 else None
+    measured = load(Settings, config)
     assert chosen.model.users == measured.model.users
     assert chosen.train.batches == measured.train.batches
 

@@ -34,12 +34,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "features.image": {"encoder": "none"},
     "features.video": {"encoder": "none"},
 }
-# Chosen on MovieLens-1M's validation window (configs/movielens.toml, benchmarks/README.md); a
-# sixth of its users showed no clear difference, so smaller sets keep the defaults.
+# Chosen on MovieLens-1M's validation window (configs/movielens.toml, benchmarks/README.md); on a
+# sixth of its users they are no better than the defaults, so smaller sets keep those.
 TUNED: dict[str, dict[str, Any]] = {
     "model.users": {"request_time": True, "max_length": 100},
     "train.batches": {"batch_events": 4096, "windows": "last"},
 }
+LARGE = 10_000_000  # bytes of ratings; MovieLens-1M has 24.6 million
 TOLD = "settings.toml reads histories of 100 ratings, as was best on MovieLens-1M"
 
 
@@ -53,7 +54,8 @@ def plan(origin: Origin) -> Plan:
         tables = _hundred_thousand()
     elif origin.find("ratings.dat"):
         tables = _dat(people=bool(origin.find("users.dat")))
-        return Plan(tables, settings=SETTINGS | TUNED, notes=(TOLD,))
+        if _large(origin, "ratings.dat"):
+            return Plan(tables, settings=SETTINGS | TUNED, notes=(TOLD,))
     elif origin.find("ratings.csv"):
         tables = (
             _ratings("ratings.csv", Delimited()),
@@ -66,6 +68,15 @@ def plan(origin: Origin) -> Plan:
             fix="name the unpacked folder, such as ml-1m, or its .zip file",
         )  # fmt: skip
     return Plan(tables, settings=SETTINGS)
+
+
+def _large(origin: Origin, name: str) -> bool:
+    held = 0
+    for piece in origin.pieces(origin.one(name), 1 << 20):
+        held += len(piece)
+        if held > LARGE:
+            return True
+    return False
 
 
 def _hundred_thousand() -> tuple[Table, ...]:
