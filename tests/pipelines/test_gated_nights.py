@@ -32,7 +32,7 @@ class Shop:
         self.folder = folder
         self.settings = [
             f"work={folder}/work", f"data.folder={folder}/shop", "tracking.enabled=false",
-            "split.validation_days=3", "split.test_days=3", "train.epochs=4", "model.width=16",
+            "split.validation_days=3", "split.test_days=3", "train.epochs=15", "model.width=16",
             "evaluation.draws=100", "evaluation.ks=[5]", "nightly.k=5", "nightly.similar=5",
             "features.video.encoder=none", "lists.candidates.count=30", "train.seed=1",
         ]  # fmt: skip
