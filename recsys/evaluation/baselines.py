@@ -1,7 +1,7 @@
 """The baselines that every model is printed beside: fit them all, then make their lists."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from pydantic import Field
@@ -42,16 +42,7 @@ class BaselineSettings(Section):
     """Which baselines stand in the table, and how they are set."""
 
     names: tuple[BaselineName, ...] = Field(
-        (
-            "popular",
-            "recent_popular",
-            "own_history",
-            "markov",
-            "item_knn",
-            "item_knn_recent",
-            "ease",
-            "ease_recent",
-        ),
+        get_args(BaselineName),
         description="Baselines that are fitted and evaluated beside the model; `recent` ones look "
         "at a user's latest events, the others at the whole history; own_history, what a user had "
         "most, is left out where items are not listed again.",
