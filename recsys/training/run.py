@@ -79,9 +79,9 @@ class Run:
             settings.seed, data.trends, data.since_seconds, data.people,
         )  # fmt: skip
         # a small log's training may be shorter than the warm-up of a large one's
-        epoch, optimizer = self.batches.count(0), settings.optimizer
-        warmup = min(optimizer.warmup_steps, epoch)
-        self.schedule = Schedule(warmup, settings.epochs * epoch, optimizer.decay)
+        self.epoch_steps, optimizer = self.batches.count(0), settings.optimizer
+        warmup = min(optimizer.warmup_steps, self.epoch_steps)
+        self.schedule = Schedule(warmup, settings.epochs * self.epoch_steps, optimizer.decay)
         self.result = FitResult()
         self.best: dict[str, Tensor] = {}
         self.identity = {
@@ -99,7 +99,7 @@ class Run:
         """Whether the last epochs brought nothing, and nothing more is to be tried."""
         result = self.result
         since = len(result.epochs) - max(result.best_epoch + 1, result.drop_epoch)
-        steps = since * self.batches.count(0)
+        steps = since * self.epoch_steps
         return since >= self.settings.patience and steps >= self.settings.patience_steps
 
     def _drop(self) -> None:

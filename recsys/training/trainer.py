@@ -49,7 +49,7 @@ def fit(
         MismatchFault: the checkpoint belongs to other settings, another model or other data.
     """
     run = Run(model, data, settings, checkpoints_folder)
-    if not run.batches.count(0):
+    if not run.epoch_steps:
         users = len(data.histories.offsets) - 1
         raise InputFault(
             "nobody's history goes on before the cut: there is nothing to learn from",
@@ -98,7 +98,7 @@ def catch_up(model: TwoTower, data: TrainingData, settings: TrainingSettings) ->
     )
     run = Run(model, data, settings.model_copy(update={"optimizer": slower}), None)
     # gently: the few steps may all be warm-up
-    total = settings.catch_up_epochs * run.batches.count(0)
+    total = settings.catch_up_epochs * run.epoch_steps
     run.schedule = Schedule(optimizer.warmup_steps, total, "cosine")
     with _seeded(settings, run.place.device):
         for epoch in range(settings.catch_up_epochs):
