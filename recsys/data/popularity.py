@@ -1,6 +1,6 @@
-"""How likely an item is to be drawn by its popularity: the correction of sampled candidates.
+"""What a log tells of each item: how often, since when, how likely it is drawn by popularity.
 
-Called by the training batches. numpy only.
+Called by the training batches, trends, histories and windows. numpy only.
 """
 
 import numpy as np
@@ -25,6 +25,16 @@ def counts(
     for piece in pieces.of_events(len(items)):
         here = items[piece] if inside is None else items[piece][inside[piece] > 0]
         found += np.bincount(here, minlength=n_items)
+    return found
+
+
+def first_seconds(
+    items: npt.NDArray[np.integer], times: npt.NDArray[np.int64], n_items: int
+) -> Floats:
+    """`[N]` epoch seconds of each item's first event; infinite where there is none."""
+    found = np.full(n_items, np.inf)
+    for piece in pieces.of_events(len(items)):
+        np.minimum.at(found, items[piece], times[piece])
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data import pieces
+from recsys.data import pieces, popularity
 
 DAY_SECONDS = 86_400
 Rows = npt.NDArray[np.int64]
@@ -91,18 +91,17 @@ def build(
     found = [np.unique(keyed(block)[1]) for block in blocks]
     keys = np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
     sums = [np.zeros(len(keys)) for _ in half_lives]
-    earliest = np.full(len(created_seconds), np.inf)
     for block in blocks:
         days, wanted = keyed(block)
         which = np.searchsorted(keys, wanted)
         until_end = (days + 1) - (times[block] - ends_seconds) / DAY_SECONDS
         for total, life in zip(sums, half_lives, strict=True):
             np.add.at(total, which, np.exp2(-until_end / life))
-        np.minimum.at(earliest, items[block], times[block])
     counts: Floats = np.stack(sums, axis=1) if sums else np.zeros((len(keys), 0))
     _accumulate(counts, keys, span, half_lives)
     keys, counts = np.append(-1, keys), np.concatenate([np.zeros((1, len(half_lives))), counts])
     created = created_seconds.copy()
+    earliest = popularity.first_seconds(items, times, len(created))
     created = np.where(np.isnan(created), np.nan, np.minimum(created, earliest))
     return Trends(
         half_lives, ends_seconds, keys, counts, first, span, (created - ends_seconds) / DAY_SECONDS

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from recsys.data import histories, pieces
+from recsys.data import histories, pieces, popularity
 from recsys.data.histories import Histories
 from recsys.data.trends import DAY_SECONDS
 
@@ -37,8 +37,8 @@ def days(events: Histories, end: int) -> int:
     by_day = _by_day(inside.times, end)
     needed = min(max(count * SHARE, min(FEWEST, count * LARGEST_SHARE)), MOST)
     span = (end - int(inside.times.min())) / DAY_SECONDS
-    shortest = _lasting(inside, end, min(max(1, int(span / PART_OF_LOG)), WEEK))
-    enough = max(_holding(by_day, needed), shortest)
+    week = min(max(1, int(span / PART_OF_LOG)), WEEK)
+    enough = _lasting(inside, end, _holding(by_day, needed), week)
     longest = _holding(by_day, min(count * MOST_FOR_USERS, MOST))
     if longest > enough:
         lengths = np.arange(enough, longest + 1)
@@ -61,18 +61,22 @@ def _holding(by_day: Seconds, events: float) -> int:
     return int(np.searchsorted(by_day, min(max(1, int(events)), by_day[-1])))
 
 
-def _lasting(inside: Histories, end: int, most: int) -> int:
-    """The longest of 1 to `most` days before `end` whose events are mostly with older items."""
-    first = np.full(int(inside.items.max()) + 1, end, np.int64)
-    np.minimum.at(first, inside.items, inside.times)
+def _lasting(inside: Histories, end: int, least: int, most: int) -> int:
+    """The longest of `least` to `most` days before `end` that mostly ask for older items.
+
+    `least` where no longer one does.
+    """
+    if most <= least:
+        return least
+    first = popularity.first_seconds(inside.items, inside.times, int(inside.items.max()) + 1)
     late = inside.times >= end - most * DAY_SECONDS
     times, appeared = inside.times[late], first[inside.items[late]]
-    for length in range(most, 1, -1):
+    for length in range(most, least, -1):
         start = end - length * DAY_SECONDS
         older = appeared[times >= start] < start
         if older.sum() >= LASTING * len(older):
             return length
-    return 1
+    return least
 
 
 def _returning(inside: Histories, starts: Seconds) -> Seconds:
