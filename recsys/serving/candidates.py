@@ -92,17 +92,14 @@ def find(
 
 
 def joined(found: Candidates, rows: Rows, similarities: Vectors) -> Candidates:
-    """`found` with `[U, M]` others of each user among them, each item once, -1 for none."""
-    width = found.rows.shape[1]
-    every = np.concatenate([found.rows, rows], axis=1)
-    scores = np.concatenate([found.similarities, similarities], axis=1)
-    order = np.argsort(every, axis=1, kind="stable")
-    ordered = np.take_along_axis(every, order, 1)
-    again = np.zeros(every.shape, np.bool_)
-    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], 1)
-    again[:, :width] = False  # what was found stays, with the similarity that it was found by
-    gone = again | (every < 0)
-    every, scores = np.where(gone, -1, every), np.where(gone, -np.inf, scores)
+    """`found` with `[U, M]` other distinct items of each user among them, -1 for none.
+
+    What was found stays as it is, with the similarity that it was found by.
+    """
+    users, places = np.nonzero(found.rows >= 0)
+    gone = (rows < 0) | _among(rows, users, found.rows[users, places])
+    every = np.concatenate([found.rows, np.where(gone, -1, rows)], axis=1)
+    scores = np.concatenate([found.similarities, np.where(gone, -np.inf, similarities)], axis=1)
     best = np.lexsort((every, -scores), axis=1)
     return Candidates(np.take_along_axis(every, best, 1), np.take_along_axis(scores, best, 1))
 
@@ -120,7 +117,7 @@ def _fetch(
 ) -> tuple[Rows, Vectors]:
     rows, scores = _search(index, queries, max(wanted, count))
     if seen is not None:
-        scores = np.where(_among(rows, seen), -np.inf, scores)
+        scores = np.where(_among(rows, seen.users(), seen.rows), -np.inf, scores)
     rows = np.where(np.isfinite(scores), rows, -1)
     order = np.argsort(rows < 0, axis=1, kind="stable")[:, :count]  # the rest closes the gaps
     return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
@@ -146,11 +143,10 @@ def _listed(index: Index, seen: RowSets) -> npt.NDArray[np.bool_]:
     return listed
 
 
-def _among(rows: Rows, seen: RowSets) -> npt.NDArray[np.bool_]:
-    """`[u, n]`: which of `rows [u, n]` are in the user's set."""
-    span = int(max(rows.max(initial=0), seen.rows.max(initial=0))) + 1
+def _among(rows: Rows, users: Rows, items: Rows) -> npt.NDArray[np.bool_]:
+    """`[u, n]`: which of `rows [u, n]` are one of the `items [p]` of their user, of `users [p]`."""
+    span = int(max(rows.max(initial=0), items.max(initial=0))) + 1
     owners = np.arange(len(rows), dtype=np.int64)[:, None]
-    found: npt.NDArray[np.bool_] = np.isin(
-        owners * span + rows, seen.users() * span + seen.rows
-    ) & (rows >= 0)
+    found: npt.NDArray[np.bool_] = np.isin(owners * span + rows, users * span + items)
+    found &= rows >= 0
     return found
