@@ -4,7 +4,6 @@ import numpy as np
 import polars as pl
 
 from pipelines.inputs import Inputs
-from recsys.serving import list_measures
 from recsys.serving.recommend import Recommender
 from recsys.serving.stored_lists import StoredLists
 
@@ -31,7 +30,7 @@ def of_lists(
     created = found.created_seconds()
     last_day = np.flatnonzero((created >= at_seconds - DAY_SECONDS) & (created <= at_seconds))
     fresh = pl.Series([found.vocabulary.ids[row] for row in last_day], dtype=pl.String)
-    listed = list_measures.listed(lists)
+    listed = lists.listed
     return {
         "users": len(lists),
         "users_popular": len(lists) - len(lists.of_model),

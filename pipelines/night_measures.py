@@ -5,7 +5,6 @@ course, its evaluation, the item vectors, and the staged files as they lie on di
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,14 +30,14 @@ POPULAR, PUBLISHED = "popular", ("caught_up", "lists")
 
 
 def of_night(
-    settings: Settings, night: Night, folder: Path, before: Baseline, list_seconds: float
+    settings: Settings, night: Night, lists: StoredLists, before: Baseline, list_seconds: float
 ) -> dict[str, float]:
     """All numbers of a night by name; what cannot be measured is absent.
 
     Args:
         settings: all of them.
         night: before its lists.
-        folder: the staged release.
+        lists: of the staged release.
         before: the last good releases.
         list_seconds: what the lists took.
     """
@@ -46,7 +45,7 @@ def of_night(
     measures |= _of_catalogue(night) | _of_vectors(night)
     measures |= of_training(night.plan.model.course)
     measures |= of_evaluation(night.plan.evaluation, before.last)
-    measures |= _of_lists(settings, night, folder, before, measures["events"])
+    measures |= _of_lists(settings, night, lists, before, measures["events"])
     if list_seconds >= SLOW_SECONDS:
         measures["list_seconds"] = list_seconds
     return dict(sorted(measures.items()))
@@ -131,11 +130,11 @@ def _of_vectors(night: Night) -> dict[str, float]:
 
 
 def _of_lists(
-    settings: Settings, night: Night, folder: Path, before: Baseline, events: float
+    settings: Settings, night: Night, lists: StoredLists, before: Baseline, events: float
 ) -> dict[str, float]:
     ids = night.found.vocabulary.ids
     eligible = pl.Series([ids[row] for row in night.recommender.index.rows], dtype=pl.String)
-    fewest, lists = settings.gates.fewest, stored_lists.opened(folder)
+    fewest = settings.gates.fewest
     seen = None if settings.lists.candidates.repeats else _seen(night)
     settled = _settled(night.past)
     measures = list_measures.broken_rules(lists, night.people, eligible, seen, settings.nightly.k)

@@ -26,6 +26,7 @@ from recsys.serving import (
 )
 from recsys.serving.baseline import Baseline
 from recsys.serving.gates import Gate
+from recsys.serving.stored_lists import StoredLists
 
 
 def run(
@@ -77,8 +78,8 @@ def _publish(settings: Settings, run: Run, night: Night, anew: bool, root: Path)
         with run.timed("lists"):
             _write(settings, run, night, anew, staged)
         timed.enter_context(run.timed("publish"))  # until all is durable
-        measures, table = _judged(settings, run, night, staged.folder, before)
         lists = stored_lists.opened(staged.folder)
+        measures, table = _judged(settings, run, night, lists, before)
         counts = night_counts.of_lists(
             lists, night.found, plan.model.trained, night.recommender, plan.at_seconds
         )
@@ -127,11 +128,11 @@ def _write(
 
 
 def _judged(
-    settings: Settings, run: Run, night: Night, folder: Path, before: Baseline
+    settings: Settings, run: Run, night: Night, lists: StoredLists, before: Baseline
 ) -> tuple[dict[str, float], list[Gate]]:
     """The night's numbers and its gate table, kept in the run's record too."""
     seconds = run.facts.get("seconds", {}).get("lists", 0.0)
-    measures = night_measures.of_night(settings, night, folder, before, seconds)
+    measures = night_measures.of_night(settings, night, lists, before, seconds)
     table = gates.judge(settings.gates, measures, before)
     run.facts |= {"gates": gates.rows(table), "measures": measures, "baseline": before.names}
     for gate in table:

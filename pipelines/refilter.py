@@ -12,7 +12,7 @@ from pipelines.settings import Settings
 from recsys import artefacts
 from recsys.errors import InputFault
 from recsys.progress import say
-from recsys.serving import list_measures, release, report, stored_lists
+from recsys.serving import release, report, stored_lists
 from recsys.serving.baseline import REFILTERED
 
 
@@ -41,7 +41,7 @@ def run(settings: Settings, run: Run, night: Night) -> str:
     ids = night.found.vocabulary.ids
     allowed = pl.Series([ids[row] for row in night.recommender.index.rows], dtype=pl.String)
     before = stored_lists.opened(folder)
-    listed = list_measures.listed(before).filter(pl.col("item_id").is_in(allowed.implode()))
+    listed = before.listed.filter(pl.col("item_id").is_in(allowed.implode()))
     rows = int(listed["times"].sum())
     lost = 1 - rows / max(1, before.rows)
     if not 0 < lost <= settings.gates.refilter_at_most:

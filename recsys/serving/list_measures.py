@@ -18,7 +18,6 @@ HEAD, HEAD_ITEMS = 0.01, 10
 EVEN_SHARE = 0.1
 USERS = 10_000  # who are looked at together
 PAIR = ["user_id", "item_id"]
-LISTED = {"item_id": pl.String, "source": pl.String, "times": pl.UInt32}
 Seen = Callable[[pl.Series], pl.DataFrame]
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -61,13 +60,6 @@ def broken_rules(
     }
 
 
-def listed(lists: StoredLists) -> pl.DataFrame:
-    """How often each item stands in lists of each source: item_id, source, times."""
-    by = ["item_id", "source"]
-    parts = [part.group_by(by).len("times") for part in lists.each(by)]
-    return pl.concat([pl.DataFrame(schema=LISTED), *parts]).group_by(by).agg(pl.col("times").sum())
-
-
 def health(lists: StoredLists, settled: pl.Series, eligible: int, fewest: int) -> dict[str, float]:
     """Signs of a collapsed model; what too few users or items could tell is left out.
 
@@ -77,7 +69,7 @@ def health(lists: StoredLists, settled: pl.Series, eligible: int, fewest: int) -
         eligible: how many items may be listed.
         fewest: users below which shares say nothing.
     """
-    items, count = listed(lists), len(lists.of_model)
+    items, count = lists.listed, len(lists.of_model)
     measures = {
         "users": float(len(lists)),
         "coverage": items["item_id"].n_unique() / max(1, eligible),

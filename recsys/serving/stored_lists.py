@@ -20,6 +20,7 @@ from recsys.serving import release
 Rows = npt.NDArray[np.int64]
 ROWS = 250_000  # that are read together: as many as a row group has
 HEAD = {"user_id": pl.String, "source": pl.String, "row": pl.Int64}
+LISTED = {"item_id": pl.String, "source": pl.String, "times": pl.UInt32}
 BEGINS = pl.col("user_id").ne_missing(pl.col("user_id").shift())
 
 
@@ -66,6 +67,14 @@ class StoredLists:
     def of_model(self) -> pl.Series:
         """Ids of the users with a list of the model, in the order of their lists."""
         return self.users.filter(self.model)
+
+    @functools.cached_property
+    def listed(self) -> pl.DataFrame:
+        """How often each item stands in lists of each source: item_id, source, times."""
+        by = ["item_id", "source"]
+        parts = [part.group_by(by).len("times") for part in self.each(by)]
+        found = pl.concat([pl.DataFrame(schema=LISTED), *parts])
+        return found.group_by(by).agg(pl.col("times").sum())
 
     def places(self, users: pl.Series) -> Rows:
         """Places of users `[n]` among the U; -1 where one has no list."""
