@@ -42,11 +42,12 @@ def test_weights_of_events_reach_a_tower_that_reads_them() -> None:
         torch.ones(1, 3, dtype=torch.bool),
         torch.tensor([[2.0, 3.0, 4.0]]),
     )
-    np.testing.assert_allclose(found[0], expected[0, -1].detach().numpy(), atol=1e-6)
+    # where products are of bfloat16 (AMX), they differ by a few thousandths
+    np.testing.assert_allclose(found[0], expected[0, -1].detach().numpy(), atol=2e-3)
     other = replace(log, weights=np.array([1, 2, 3, 4, 1], np.float32))
     again = vectors.of_users(model, items, other, 1000)
     np.testing.assert_allclose(again[0], found[0], atol=1e-6)
-    assert not np.allclose(again[1], found[1])
+    assert np.abs(again[1] - found[1]).max() > 0.01
 
 
 def test_what_is_known_of_users_moves_their_vectors_and_lists() -> None:

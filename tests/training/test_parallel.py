@@ -63,7 +63,7 @@ def trained(folder: Path, resume: bool, **changes: Any) -> tuple[TwoTower, FitRe
         "width": 8, "items": items, "users": users,
     })  # fmt: skip
     settings = TrainingSettings.model_validate({
-        "epochs": 5, "device": "cpu", "patience": 99,
+        "epochs": 5, "device": "cpu", "patience": 99, "precision": "float32",  # also on AMX
         "batches": {"batch_events": 40, "negatives": 5},
         "optimizer": {"warmup_steps": 2, "clip_norm": 0.2}, **changes,
     })  # fmt: skip
