@@ -1,16 +1,21 @@
 """Nightly lists, stage by stage: users per CPU second, beside the bare loop of exact search.
 
     python benchmarks/nightly_speed.py --items 10000 100000 --users 1000
-    /tmp/rectools/bin/python benchmarks/nightly_speed.py --implicit --items 10000 100000
+    python benchmarks/nightly_speed.py --items 10000 100000 --peers /tmp/rectools/bin/python
 
 64 wide, histories of 100 events, the top 100 with everything seen left out: user states, search and
 filters, reranking, the table of lists, Parquet, all as the night calls them, with a model that has
 not been trained (speed does not ask for that). The bare loop multiplies, hides and picks with torch
-and nothing else. `--implicit` times the search of `implicit`, in its own environment. One thread.
+and nothing else. `--peers` times the search alone, in turn with that of `implicit` and RecTools in
+an environment of their own (`pip install torch==2.13.0`, then `rectools[torch] implicit`), on the
+same random vectors and seen items; all must find the same scores. One thread.
 """
 
 import argparse
+import functools
+import os
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +25,7 @@ from typing import Any
 import numpy as np
 
 WIDTH, LENGTH, K, ROUNDS, NOW, DAY = 64, 100, 100, 3, 1_700_000_000, 86_400
+WARM = 64  # users asked first: no thread has memory of its own before
 
 
 def rate(action: Callable[[], Any], users: int) -> tuple[Any, float]:
@@ -29,19 +35,60 @@ def rate(action: Callable[[], Any], users: int) -> tuple[Any, float]:
     return made, users / max(time.process_time() - begin, 1e-9)
 
 
-def of_implicit(items: int, users: int) -> dict[str, float]:
-    """`implicit`'s recommend over random factors."""
+def of_peers(folder: Path) -> None:
+    """In their environment: rates of each peer's search, and the scores that it finds."""
+    import torch
     from implicit.cpu.als import AlternatingLeastSquares
+    from rectools.models.rank import Distance, ImplicitRanker, TorchRanker
     from scipy.sparse import csr_matrix
 
-    random = np.random.default_rng(0)
+    torch.set_num_threads(1)
+    given = np.load(folder / "asked.npz")
+    items, users, offsets = given["items"], given["users"], given["offsets"]
     model = AlternatingLeastSquares(factors=WIDTH, num_threads=1)
-    model.user_factors = random.normal(size=(users, WIDTH)).astype(np.float32)
-    model.item_factors = random.normal(size=(items, WIDTH)).astype(np.float32)
-    columns = random.integers(0, items, users * LENGTH)
-    owners = np.repeat(np.arange(users), LENGTH)
-    seen = csr_matrix((np.ones(len(columns), np.float32), (owners, columns)), (users, items))
-    return {"implicit": rate(lambda: model.recommend(np.arange(users), seen, N=K), users)[1]}
+    model.user_factors, model.item_factors = users, items
+    ones, shape = np.ones(len(given["rows"]), np.float32), (len(users), len(items))
+    seen = csr_matrix((ones, given["rows"], offsets), shape)
+    by_implicit = ImplicitRanker(Distance.DOT, users, items, num_threads=1)
+    by_torch = TorchRanker(Distance.DOT, "cpu", users, items)
+    searches: dict[str, Callable[[Any, Any], Any]] = {
+        "implicit": lambda who, had: model.recommend(who, had, N=K)[1],
+        "RecTools, implicit": lambda who, had: by_implicit.rank(who, K, had)[2],
+        "RecTools, torch": lambda who, had: by_torch.rank(who, K, had)[2],
+    }
+    found: dict[str, Any] = {}
+    for name, search in searches.items():
+        search(np.arange(WARM), seen[:WARM])
+        whole = functools.partial(search, np.arange(len(users)), seen)
+        made, found[f"{name}: rate"] = rate(whole, len(users))
+        found[name] = np.asarray(made).reshape(-1, K)
+    np.savez(folder / "answered.npz", **found)
+
+
+def beside_peers(items: int, users: int, peers: str, folder: Path) -> dict[str, float]:
+    """Our search and theirs on the same vectors; stops where the scores differ."""
+    import torch
+
+    from recsys.evaluation.lists import row_sets
+    from recsys.serving import candidates, index
+
+    torch.set_num_threads(1)
+    random = np.random.default_rng(0)
+    every, asked = (random.normal(size=(many, WIDTH)).astype("f4") for many in (items, users))
+    seen = row_sets(np.arange(users + 1) * LENGTH, random.integers(0, items, users * LENGTH))
+    np.savez(folder / "asked", items=every, users=asked, offsets=seen.offsets, rows=seen.rows)
+    built = index.build(every, np.arange(items), "", index.IndexSettings())
+    candidates.find(built, asked[:WARM], seen.block(0, WARM), None, K)
+    ours, found = rate(lambda: candidates.find(built, asked, seen, None, K), users)
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([peers, __file__, "--answer", str(folder)], check=True, env=alone)
+    rates = {"search": found}
+    with np.load(folder / "answered.npz") as answered:
+        for name in (name for name in answered if not name.endswith("rate")):
+            np.testing.assert_allclose(ours.similarities, answered[name], rtol=1e-5)
+            rates[name] = float(answered[f"{name}: rate"])
+            rates[f"search / {name}"] = found / rates[name]
+    return rates
 
 
 def of_night(items: int, users: int, folder: Path) -> dict[str, float]:
@@ -107,13 +154,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--users", type=int, default=1000)
-    parser.add_argument("--implicit", action="store_true")
+    parser.add_argument("--peers", help="python with rectools and implicit")
+    parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.answer:
+        of_peers(asked.answer)
+        return
     for items in asked.items:
         with tempfile.TemporaryDirectory() as name:
             turns = [
-                of_implicit(items, asked.users)
-                if asked.implicit
+                beside_peers(items, asked.users, asked.peers, Path(name))
+                if asked.peers
                 else of_night(items, asked.users, Path(name))
                 for _ in range(ROUNDS)
             ]
@@ -121,7 +172,7 @@ def main() -> None:
         for key in turns[0]:
             values = sorted(turn[key] for turn in turns)
             told = [f"{value:,.2f}" for value in (statistics.median(values), values[0], values[-1])]
-            print(f"  {key:14} {told[0]:>12} [{told[1]} {told[2]}]", flush=True)
+            print(f"  {key:27} {told[0]:>12} [{told[1]} {told[2]}]", flush=True)
 
 
 if __name__ == "__main__":

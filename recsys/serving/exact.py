@@ -17,8 +17,8 @@ Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 MEMBERS = 16  # of a group
-SCORES = 1 << 25  # scores held at a time, 128 MB
-QUERIES = 256  # of a block at most; always as many, for how a product rounds depends on its shape
+SCORES = 1 << 26  # scores held at a time, 256 MB
+QUERIES = 64  # of a block at most; always as many, for how a product rounds depends on its shape
 FEW = 8  # where single queries are asked
 _held = threading.local()
 
@@ -96,14 +96,34 @@ def _buffer(shape: tuple[int, int]) -> torch.Tensor:
 
 
 def _best(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k largest of each row and where they stand."""
+    """The k largest of each row, best first, and where they stand."""
     groups = scores.shape[1] // MEMBERS
     if groups < 2 * k:
         return scores.topk(k)
-    tops = scores.view(-1, MEMBERS, groups).amax(dim=1).topk(k, sorted=False).indices
+    tops = _largest(scores.view(-1, MEMBERS, groups).amax(dim=1), k)
     members = (tops.unsqueeze(1) + groups * torch.arange(MEMBERS).unsqueeze(1)).flatten(1)
-    best, at = scores.gather(1, members).topk(k)
-    return best, members.gather(1, at)
+    theirs = scores.gather(1, members)
+    at = _largest(theirs, k)
+    best, order = theirs.gather(1, at).sort(descending=True)
+    return best, members.gather(1, at.gather(1, order))
+
+
+def _largest(values: torch.Tensor, k: int) -> torch.Tensor:
+    """Where the k largest of each row stand, in any order; of equal ones the first.
+
+    numpy finds a k-th value without moving places about, four times as fast as topk finds both.
+    """
+    every = values.numpy()
+    least = np.partition(every, -k, axis=1)[:, -k, None]
+    taken = every >= least
+    at = np.flatnonzero(taken)
+    if len(at) > len(every) * k:  # several are equal to a k-th
+        tied = np.flatnonzero(np.bincount(at // every.shape[1]) > k)
+        above, equal = every[tied] > least[tied], every[tied] == least[tied]
+        wanted = k - above.sum(axis=1, keepdims=True)
+        taken[tied] = above | (equal & (equal.cumsum(axis=1) <= wanted))
+        at = np.flatnonzero(taken)
+    return torch.from_numpy(at.reshape(-1, k) % every.shape[1])
 
 
 @functools.cache

@@ -112,9 +112,12 @@ class Index:
         width = scores.shape[1]
         padded[:, :width] = scores
         rows[:, :width] = np.where(np.isfinite(scores), self.rows[places], -1) if width else -1
-        # equal scores are found in any order
-        order = np.lexsort((rows, -padded), axis=1)[:, :k]
-        return np.take_along_axis(rows, order, 1), np.take_along_axis(padded, order, 1)
+        # equal scores are found in any order, and what is not allowed leaves gaps
+        mixed = np.flatnonzero((padded[:, 1:] >= padded[:, :-1]).any(axis=1))
+        order = np.lexsort((rows[mixed], -padded[mixed]), axis=1)
+        rows[mixed] = np.take_along_axis(rows[mixed], order, 1)
+        padded[mixed] = np.take_along_axis(padded[mixed], order, 1)
+        return rows[:, :k], padded[:, :k]
 
     def _exact(
         self, queries: Vectors, k: int, allowed: Mask | None, hidden: RowSets | None
@@ -123,7 +126,9 @@ class Index:
             return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
         pairs = None
         if hidden is not None:
-            pairs = (hidden.users(), np.searchsorted(self.rows, hidden.rows))
+            places = np.zeros(int(self.rows[-1]) + 1, np.int64)
+            places[self.rows] = np.arange(len(self))
+            pairs = (hidden.users(), places[hidden.rows])
         here = None if allowed is None else allowed[self.rows]
         searched: Exact = self._index
         return searched.search(queries, min(k, len(self)), here, pairs)

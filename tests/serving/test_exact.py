@@ -42,3 +42,19 @@ def test_a_query_finds_the_same_bits_whoever_else_asks(monkeypatch: pytest.Monke
         alone = search.search(queries[number : number + 1], 20, None, None)
         for one, other in zip(alone, together, strict=True):
             assert (one[0] == other[number]).all()
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 700), st.integers(1, 12), st.integers(0, 1000), st.floats(0, 1))
+def test_equal_scores_and_few_that_are_allowed(count: int, k: int, seed: int, few: float) -> None:
+    random = np.random.default_rng(seed)
+    items = random.integers(-1, 2, (count, 3)).astype(np.float32)  # most scores are shared by many
+    queries = random.integers(-1, 2, (7, 3)).astype(np.float32)
+    allowed = random.random(count) < few
+    scores, places = Exact(items).search(queries, min(k, count), allowed, None)
+    wanted = np.where(allowed, queries @ items.T, -np.inf)
+    np.testing.assert_array_equal(scores, -np.sort(-wanted, axis=1)[:, :k])
+    for query, some, found in zip(wanted, places, scores, strict=True):
+        there = some[np.isfinite(found)]
+        assert len(np.unique(there)) == len(there)
+        np.testing.assert_array_equal(query[there], found[np.isfinite(found)])
