@@ -18,12 +18,14 @@ import polars as pl
 
 from recsys import artefacts, durable
 from recsys.data import faults
+from recsys.errors import shown
 
 Kind = Literal["user", "item"]
 KIND = "erasures"
 ROOT, NAME, FILE = "erasures", "list", "erased.json"
 OWNERS: dict[Kind, tuple[str, ...]] = {"user": ("user_id",), "item": ("item_id", "similar_item_id")}
 TEXTS = ("raw", "value")
+EXAMPLES = 3  # of files, in a warning
 IN_WORD = re.compile(r"[\w-]")
 
 
@@ -104,6 +106,18 @@ def remember(work: Path, kind: Kind, identifier: str) -> None:
 def without(frame: pl.DataFrame, erased: Erased) -> pl.DataFrame:
     """The rows that are of no erased id, in their order."""
     return frame.filter(~concerned(frame, erased)) if erased else frame
+
+
+def left_out(rows: Mapping[str, int]) -> list[str]:
+    """A warning that a dataset still holds rows of erased ids; their files, and how many."""
+    files = [file for file, count in rows.items() if count]
+    if not files:
+        return []
+    named = ", ".join(map(shown, files[:EXAMPLES])) + (", ..." if len(files) > EXAMPLES else "")
+    return [
+        f"{sum(rows.values()):,} rows of erased users or items are left out; the dataset still "
+        f"holds them, and they are yours to delete there: {named}"
+    ]
 
 
 def concerned(frame: pl.DataFrame, erased: Erased) -> pl.Series:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from recsys.data import accounts, faults, schemas, tables, uploads
+from recsys.data import accounts, erasure, faults, schemas, tables, uploads
 from recsys.data.accounts import EXAMPLES, ORDER, Account, Tally
 from recsys.data.erasure import NOBODY, Erased
 from recsys.data.event_files import Keeper, Part
@@ -112,6 +112,7 @@ def clean(
             tally.add(one)
         keeper.forget_others(found)
     warnings += _unknown_items(tally, settings)
+    warnings += erasure.left_out({part.file: part.erased for part in found})
     if not tally.fates["kept"].total():
         warnings.append(f"{TABLE}: 0 events are left of {read:,} rows")
     reasons = dict(sorted(tally.reasons.items(), key=lambda found: (-found[1], found[0])))

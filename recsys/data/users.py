@@ -46,15 +46,17 @@ def read(
     parts = entities.parts(TABLE, "user_id", data)
     if not parts:
         return None
-    frames, bad = [], [part.quarantine for part in parts]
+    frames, bad, theirs = [], [part.quarantine for part in parts], {}
     for part in parts:
         good, refused = entities.usable(
             part.frame.with_columns(pl.lit(part.file).alias(FILE)), "user_id"
         )
         frames.append(erasure.without(good, erased))
+        theirs[part.file] = good.height - frames[-1].height
         bad.append(refused)
     quarantine = erasure.without(faults.together(bad), erased)
     warnings = [line for part in parts for line in part.warnings]
+    warnings += erasure.left_out(theirs)
     rows = sum(part.read for part in parts)
     warnings += faults.budget(quarantine, rows, data.quarantine_warn, data.quarantine_fail, TABLE)
     frame = entities.one_row_each(entities.stacked(frames, TABLE), "user_id", on_duplicate)
