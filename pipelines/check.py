@@ -1,9 +1,10 @@
-"""`recsys check`: audits logs and catalogue without writing anything but the run's record."""
+"""`recsys check`: audits logs and catalogue; writes the run's record, and a mirror, no more."""
 
 import time
 from pathlib import Path
 from typing import Any
 
+from pipelines import ingest
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys.data import catalogue, erasure, faults, interactions, item_media, log_items, summary
@@ -22,11 +23,12 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
     would refuse stands in `refusals`.
 
     Raises:
-        InputFault: a file that cannot be read as a whole.
+        InputFault: a file that cannot be read as a whole; these and others as `ingest.bring`.
     """
     lifted = {"quarantine_fail": 1.0, "unknown_items_fail": 1.0}
     data = settings.data.model_copy(update=lifted)
     shop = settings.catalogue.model_copy(update={"media_fail": 1.0})
+    ingest.bring(settings, run)
     with run.timed("check"):
         erased = erasure.read(settings.root)
         from_log = log_items.read(data, time.time(), erased)

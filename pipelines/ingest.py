@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from recsys import artefacts, durable
-from recsys.data import buckets, catalogue, erasure, interactions, log_items, tables
+from recsys.data import buckets, catalogue, erasure, interactions, log_items, mirror, tables
 from recsys.data.accounts import FATES, Account
 from recsys.data.interactions import Keep
 from recsys.errors import InputFault
@@ -24,6 +24,7 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
     Raises:
         InputFault: input that cannot be trusted, or more bad rows than the settings allow.
     """
+    bring(settings, run)
     with run.timed("ingest"):
         shop = read_catalogue(settings)
         log = read_log(settings, shop)
@@ -32,6 +33,17 @@ def run(settings: Settings, run: Run) -> dict[str, Any]:
     for line in result["warnings"]:
         say(f"warning: {line}")
     return result
+
+
+def bring(settings: Settings, run: Run) -> None:
+    """Brings the mirror of a dataset in an object store up to date; a folder is there already.
+
+    Raises:
+        UsageFault, InputFault, ResourceFault: as `mirror.update`.
+    """
+    if settings.data.address:
+        with run.timed("mirror"):
+            run.facts["mirror"] = mirror.update(settings.data)
 
 
 def read_catalogue(settings: Settings) -> Path:
@@ -59,7 +71,8 @@ def read_log(settings: Settings, shop: Path) -> Path:
     root = settings.root / "interactions"
     paths = tables.find(Path(settings.data.folder), interactions.TABLE)
     erased = erasure.read(settings.root)
-    digest = hashlib.sha256(f"{fingerprint(settings.data)} {shop.name}{erased.digest}".encode())
+    rules = fingerprint(settings.data, without="folder")
+    digest = hashlib.sha256(f"{rules} {shop.name}{erased.digest}".encode())
     for path in paths:
         digest.update(f"{path.name} {durable.sha256(path)}".encode())
     name = f"log-{digest.hexdigest()[:16]}"

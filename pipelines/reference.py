@@ -19,12 +19,12 @@ HEAD = """\
 """
 
 
-def init(path: Path, data: Path, work: Path, like: str = "") -> dict[str, Any]:
+def init(path: Path, data: str, work: Path, like: str = "") -> dict[str, Any]:
     """Writes a commented settings file.
 
     Args:
         path: of the file.
-        data: the dataset folder.
+        data: the dataset folder, or its address.
         work: the folder for all that is made.
         like: name of a file that comes with the project, to be copied instead.
 
@@ -39,7 +39,7 @@ def init(path: Path, data: Path, work: Path, like: str = "") -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     if like:
         return _copy(path, like)
-    chosen = {"work": str(work), "data.folder": str(data)}
+    chosen = {"work": str(work), "data.folder": data}
     text = HEAD.format(name=path.name) + reference.template(Settings, chosen)
     durable.replace_text(path, text)
     return {
@@ -112,6 +112,8 @@ def _row(settings: Settings, entry: Entry) -> dict[str, str]:
             value = value[name] if isinstance(value, dict) else getattr(value, name)
     if entry.key == "gates.rules":
         value = settings.gates.model_dump()["rules"]
+    if entry.key == "data.folder":
+        value = settings.data.address or value
     return {
         "key": entry.key, "value": reference.toml(value), "default": entry.default,
         "may_be": entry.kind, "about": entry.about,

@@ -1,9 +1,9 @@
 """All settings of the project, each section from the room that it sets."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recsys.data.catalogue import CatalogueSettings
 from recsys.data.importers.mapping_settings import MappingSettings
@@ -15,6 +15,7 @@ from recsys.evaluation.segments import SegmentSettings
 from recsys.evaluation.staleness import StalenessSettings
 from recsys.features.settings import FeatureSettings
 from recsys.models.two_tower import ModelSettings
+from recsys.remote import is_address
 from recsys.serving.gates import GateSettings
 from recsys.serving.recommend import ListSettings
 from recsys.settings import PathText, Section
@@ -149,6 +150,13 @@ class Settings(Section):
     explore: ExploreSettings = Field(ExploreSettings(), description="the local web page")
     engine: EngineSettings = Field(EngineSettings(), description="processes")
     tracking: TrackingSettings = Field(TrackingSettings(), description="MLflow")
+
+    @model_validator(mode="after")
+    def _on_disk(self) -> Self:
+        """An address becomes its mirror, here and nowhere else: all stages read a folder."""
+        if is_address(self.data.folder):
+            self.__dict__["data"] = self.data.mirrored(self.root / "mirror" / "dataset")
+        return self
 
     @property
     def root(self) -> Path:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
+from recsys import remote
 from recsys.errors import UsageFault, near
 
 
@@ -32,7 +34,28 @@ def _path(text: str) -> str:
     return os.path.expanduser(text)  # noqa: PTH111 a text, which may be the name of a hub model
 
 
-PathText = Annotated[str, AfterValidator(_path)]
+def _on_disk(text: str) -> str:
+    """A path, and no address: what is renamed, synced and locked lies on a disk."""
+    if remote.is_address(text):
+        scheme = text.partition("://")[0]
+        raise PydanticCustomError(
+            SECRET, "a path on a disk is needed here, not an address ({scheme}://)",
+            {"scheme": scheme},
+        )  # fmt: skip
+    return text
+
+
+def _place(text: str) -> str:
+    """A path, or the address of a store."""
+    try:
+        return remote.checked(text) if remote.is_address(text) else text
+    except ValueError as error:
+        raise PydanticCustomError(SECRET, "{why}", {"why": str(error)}) from None
+
+
+SECRET = "address"  # kind of an error whose value is not shown: it may hold a password
+PathText = Annotated[str, AfterValidator(_path), AfterValidator(_on_disk)]
+PlaceText = Annotated[str, AfterValidator(_path), AfterValidator(_place)]
 
 
 def load(kind: type[S], path: Path | None, overrides: Iterable[str] = ()) -> S:
@@ -56,9 +79,15 @@ def load(kind: type[S], path: Path | None, overrides: Iterable[str] = ()) -> S:
         raise _explained(kind, error, text, path) from None
 
 
-def fingerprint(section: BaseModel) -> str:
-    """A short hash of the settings: equal settings, equal fingerprint (16 hex digits)."""
-    return hashlib.sha256(section.model_dump_json().encode()).hexdigest()[:16]
+def fingerprint(section: BaseModel, without: str = "") -> str:
+    """A short hash of the settings: equal settings, equal fingerprint (16 hex digits).
+
+    Args:
+        section: the settings.
+        without: name of one that does not count.
+    """
+    told = section.model_dump_json(exclude={without})
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -140,7 +169,7 @@ def _explained(
             else f"known: {', '.join(_fields(kind, keys[:-1]))}"
         )
         return UsageFault(f"unknown setting {dotted!r}{more}", where=where, fix=hint)
-    value = None if first["type"] == "missing" else first["input"]
+    value = None if first["type"] in {"missing", SECRET} else first["input"]
     message = first["msg"].removeprefix("Value error, ")
     return UsageFault(
         f"setting {dotted!r}: {message}{more}", value=value, where=where,

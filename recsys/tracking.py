@@ -125,8 +125,10 @@ def run(settings: TrackingSettings, work: Path, name: str) -> Iterator[Tracker]:
 
 def redacted(text: str) -> str:
     """`text` without the user and password of any address in it, and without `password=...`."""
-    text = re.sub(r"(?<=://)[^/\s]+@", "***@", text)
-    return re.sub(r"(?i)\b(password|passwd|pwd|token|secret)=[^\s&'\"]+", r"\1=***", text)
+    text = re.sub(r"(?<=://)[^\s'\"]+@", "***@", text)
+    return re.sub(
+        r"(?i)\b(password|passwd|pwd|token|secret|sig|signature)=[^\s&'\"]+", r"\1=***", text
+    )
 
 
 def without_secrets(value: Any) -> Any:

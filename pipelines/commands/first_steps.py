@@ -12,7 +12,9 @@ from pipelines.commands.shared import app
 @app.command(epilog="Example: `recsys init my.toml --data data/my-shop`")
 def init(
     path: Annotated[Path, typer.Argument(help="The settings file to write.")] = Path("recsys.toml"),
-    data: Annotated[Path, typer.Option("--data", help="The dataset folder.")] = Path("dataset"),
+    data: Annotated[
+        str, typer.Option("--data", help="The dataset folder, or its address (s3://...).")
+    ] = "dataset",
     work: Annotated[Path, typer.Option("--work", help="Where all that is made goes.")] = Path(
         "work"
     ),

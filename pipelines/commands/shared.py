@@ -121,7 +121,8 @@ def stage(
 
 
 def _keep_apart(chosen: "Settings") -> None:
-    work, data = Path(chosen.work).resolve(), Path(chosen.data.folder).resolve()
+    given = (chosen.data.address or chosen.data.folder).removeprefix("file://")
+    work, data = Path(chosen.work).resolve(), Path(given).resolve()
     if work == data or data in work.parents:  # what is made would be read as what is given
         raise UsageFault(
             "the work folder is the dataset folder, or inside it", value=chosen.work,

@@ -123,7 +123,8 @@ class Keeper:
                 shutil.rmtree(self.folder / name)
 
     def _name(self, path: Path) -> str:
-        rules = f"{__version__} {LAYOUT} {fingerprint(self.settings)} {self.erased.digest}"
+        rules = f"{__version__} {LAYOUT} {fingerprint(self.settings, without='folder')}"
+        rules += f" {self.erased.digest}"
         with tables.readable(path, self.settings):
             text = f"{rules} {label(path, self.settings)} {durable.sha256(path)}"
         return f"part-{hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -4,11 +4,19 @@ import codecs
 import datetime
 import math
 import zoneinfo
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
-from recsys.settings import PathText, Section
+from recsys.settings import PlaceText, Section
 
 
 def _known_zone(value: str) -> str:
@@ -39,7 +47,12 @@ class Names(Section):
 class DataSettings(Section):
     """The dataset folder: where it is, how to read it, what to do with bad rows."""
 
-    folder: PathText = Field("dataset", min_length=1, description="The dataset folder.")
+    folder: PlaceText = Field(
+        "dataset",
+        min_length=1,
+        description="The dataset folder, or its address in an object store: s3://BUCKET/FOLDER, "
+        "gs://, az://.",
+    )
     names: Names = Field(Names(), description="What the files call the known columns.")
     extra_columns: tuple[str, ...] = Field(
         (), description="Further interaction columns to keep, as text."
@@ -107,6 +120,22 @@ class DataSettings(Section):
     chunk_rows: int = Field(
         1_000_000, ge=1, description="How many rows of a Parquet file ingest checks at a time."
     )
+    _address: str = PrivateAttr("")
+
+    @property
+    def address(self) -> str:
+        """Where the dataset lies, if that is an object store; `folder` is its mirror then."""
+        return self._address
+
+    def mirrored(self, folder: Path) -> Self:
+        """These settings with `folder` as the mirror of the address that stands there now."""
+        mirrored = self.model_copy(update={"folder": str(folder)})
+        mirrored._address = self.folder
+        return mirrored
+
+    @field_serializer("folder")
+    def _as_written(self, folder: str) -> str:
+        return self._address or folder
 
     @field_validator("delimiter")
     @classmethod

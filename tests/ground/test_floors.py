@@ -21,6 +21,7 @@ ONLY_IN = {
     "faiss": {"recsys/serving/index.py", "recsys/serving/index_files.py", "pipelines/doctor.py"},
     "mlflow": {"recsys/tracking.py", "pipelines/doctor.py"},
     "ray": {"recsys/engine.py"},
+    "fsspec": {"recsys/remote.py"},
     "torchrec": {"recsys/training/sharding.py", "pipelines/doctor.py"},
     "peft": {"recsys/features/tunable.py"},
     "redis": {"recsys/serving/exports/"},
