@@ -125,7 +125,10 @@ def export(
     config: shared.Config = None,
     overrides: shared.Overrides = None,
     to: Annotated[
-        str, typer.Option("--to", help="File or address; else REDIS_URL, or the PG* variables.")
+        str,
+        typer.Option(
+            "--to", help="File, object (s3://...) or address; else REDIS_URL, or the PG* variables."
+        ),
     ] = "",
     as_json: shared.Json = False,
 ) -> None:
