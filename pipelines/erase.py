@@ -6,6 +6,7 @@ step. Killed at any moment, the same command goes on where it stopped.
 """
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from pipelines import erase_files, erase_search, erase_versions
@@ -51,7 +52,7 @@ def run(settings: Settings, run: Run, kind: Kind, identifier: str, dry_run: bool
     if not (before or found.hits or found.unread or rows):
         raise InputFault(
             f"no {kind} of this id is known here",
-            where=f"{work} and {settings.data.folder}",
+            where=f"{work} and {settings.data.address or settings.data.folder}",
             fix="compare it with the dataset's files; --item is for items",
         )
     told = _told(settings, target, found, rows, before)
@@ -61,22 +62,33 @@ def run(settings: Settings, run: Run, kind: Kind, identifier: str, dry_run: bool
     with run.timed("erase"):
         erasure.remember(work, kind, identifier)
         erase_search.sweep(settings)
+        for row in rows if settings.data.address else ():  # copies of ours; the objects are not
+            Path(row["file"]).unlink(missing_ok=True)
         told["cut"] = _everything(settings, target, found)
     _require_gone(erase_search.everywhere(settings, target))
     cut = [f"  {path}: example lists taken out" for path in told["cut"]]
-    return told | {"text": "\n".join([f"{kind} erased", *told["text"], *cut, *_after(target)])}
+    after = _after(target, settings.data.address)
+    return told | {"text": "\n".join([f"{kind} erased", *told["text"], *cut, *after])}
 
 
 def check(settings: Settings, kind: Kind, identifier: str) -> dict[str, Any]:
     """Searches every file below the work folder for an id.
 
     Raises:
-        InputFault: it stands somewhere (the files are named), or a file cannot be searched.
+        InputFault: it stands somewhere (the files are named), also in the mirror of objects; or a
+            file cannot be searched.
     """
     target = erase_search.target(settings, kind, identifier)
     listed = erasure.read(settings.root).holds(kind, identifier)
     _require_gone(erase_search.everywhere(settings, target))
     rows = erase_search.dataset(settings, target)
+    if rows and settings.data.address:
+        raise InputFault(
+            f"copies of {len(rows)} objects hold the id, or cannot be read",
+            where="; ".join(row["object"] for row in rows),
+            fix="delete its rows from the objects, older versions too, then run the night again; "
+            "`recsys erase` removes the copies until then",
+        )
     text = [
         f"no file below {settings.root} holds the id",
         "ingest drops it" if listed else "warning: it was never erased, and ingest takes it in",
@@ -164,8 +176,9 @@ def _told(
 
 def _raw_line(row: dict[str, Any]) -> str:
     if row["rows"] is None:
-        return f"  could not be read, look yourself: {row['file']}"
-    return f"  still in {row['file']}: {row['rows']:,} rows (yours to delete; ingest drops them)"
+        return f"  could not be read, look yourself: {row.get('object', row['file'])}"
+    where = row.get("object", row["file"])
+    return f"  still in {where}: {row['rows']:,} rows (yours to delete; ingest drops them)"
 
 
 def _unsure(target: Target) -> list[str]:
@@ -174,10 +187,16 @@ def _unsure(target: Target) -> list[str]:
     return ["  the id is a plain word or number: in texts it was looked for only where ids stand"]
 
 
-def _after(target: Target) -> list[str]:
+def _after(target: Target, address: str) -> list[str]:
     media = ["  its pictures, clips and sounds in the dataset folder are yours to delete, too"]
+    stored = [
+        f"  objects at {address} are yours: delete the rows there, in their older versions, too;",
+        "  copies here that held any are removed, what came since the last night was not searched;",
+        "  a night copies what is there then, drops the rows, and names the objects that hold any",
+    ]
     return [
         *(media if target.kind == "item" else []),
+        *(stored if address else []),
         f"searched again: no file holds it; ingest drops this {target.kind} from now on",
         f"not undone: {LEARNED}",
     ]

@@ -87,9 +87,12 @@ def reports(settings: Settings) -> list[Path]:
 
 
 def dataset(settings: Settings, target: Target) -> list[dict[str, Any]]:
-    """The files of the dataset folder in which the id stands, with rows; null where unreadable."""
+    """The files of the dataset folder in which the id stands, with rows; null where unreadable.
+
+    Of a dataset in an object store it is the mirror that is searched; each file's object is named.
+    """
     folder = Path(settings.data.folder)
-    found = []
+    found: list[dict[str, Any]] = []
     names = ("interactions", "users") if target.kind == "user" else ("interactions", "items")
     for name in names:
         data = settings.data if name == "interactions" else entities.located(settings.data, folder)
@@ -104,6 +107,9 @@ def dataset(settings: Settings, target: Target) -> list[dict[str, Any]]:
         frame = pl.read_parquet(path, columns=["item_id"], hive_partitioning=False)
         if rows := int(erasure.concerned(frame, target.erased).sum()):
             found.append({"file": str(path), "rows": rows})
+    if address := settings.data.address:
+        for row in found:
+            row["object"] = f"{address}/{Path(row['file']).relative_to(folder).as_posix()}"
     return found
 
 

@@ -22,6 +22,7 @@ QUICK = [
 ]  # fmt: skip
 ELSEWHERE = {
     "recsys explore": "tests/pipelines/test_explorer.py serves",
+    "recsys export jsonl --to s3:": "tests/pipelines/test_remote_datasets.py exports to memory://",
     "recsys export redis": "tests/serving/test_exports.py starts Redis",
     "recsys export postgres": "tests/serving/test_exports.py starts PostgreSQL",
     "recsys pretrain -c configs/sample.toml": "tests/pipelines/test_commands.py",
