@@ -128,7 +128,9 @@ class ExportSettings(Section):
 class Settings(Section):
     """Everything; a TOML file says only what differs from the defaults."""
 
-    work: PathText = Field("work/sample", min_length=1, description="folder for all that is made")
+    work: PathText = Field(
+        "work/sample", min_length=1, description="folder of a disk for all that is made"
+    )
     data: DataSettings = Field(DataSettings(), description="the dataset folder and its rules")
     mapping: MappingSettings = Field(MappingSettings(), description="for `import mapping` only")
     catalogue: CatalogueSettings = Field(CatalogueSettings(), description="items and media")

@@ -48,6 +48,7 @@ def test_u01_an_unreachable_server_never_fails_the_run(
     "text",
     [
         "http://me:s3cr3t@host/x", "http://me:s3c@s3cr3t@host", "postgresql://me:s3cr3t@[::1]/x",
+        "s3://KEY:a/s3cr3t@bucket/x", "az://shop/x?sig=s3cr3t",
         "host=x password=s3cr3t user=me", "https://host/?token=s3cr3t&x=1", "see https://s3cr3t@h",
     ],
 )  # fmt: skip
