@@ -1,10 +1,12 @@
 """The index that tunes itself beside a grid searched by hand: users per second at a wanted recall.
 
     python benchmarks/index_tuning.py --items 100000 --recall 0.99 --k 300
+    python benchmarks/index_tuning.py --recall 0.99 --trained work=WORK data.folder=SHOP
 
-Clustered unit vectors, 64 wide, with a column more for the trend. The grid is timed on other users
-than those that the tuning sees, several times in turn; the best of the grid at the target recall is
-what a careful person would have set. One thread.
+Clustered unit vectors, 64 wide, with a column more for the trend; or the items that may be listed
+and the users of a model that was trained with these settings. The grid is timed on other users than
+those that the tuning sees (of real ones, on some of the other half), several times in turn; the
+best of the grid at the target recall is what a careful person would have set. One thread.
 """
 
 import argparse
@@ -14,12 +16,17 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import torch
 
-from recsys.serving import index, index_tuning
+from pipelines import encode, inputs, trained
+from pipelines.settings import Settings
+from recsys.data import histories
+from recsys.serving import index, index_tuning, recommend, vectors
 from recsys.serving.index import Index, IndexSettings, Rows, Vectors
+from recsys.settings import load
 
 WIDTH, CENTRES, SPREAD = 64, 1000, 0.35
-ROUNDS = 5
+TUNING, JUDGING, ROUNDS = 500, 1000, 5  # users, users, times
 
 
 def clustered(count: int, seed: int) -> Vectors:
@@ -30,6 +37,35 @@ def clustered(count: int, seed: int) -> Vectors:
     found += SPREAD * random.normal(size=found.shape)
     unit = found / np.linalg.norm(found, axis=1, keepdims=True)
     return np.concatenate([unit, np.ones((count, 1))], axis=1).astype(np.float32)
+
+
+def drawn(count: int) -> tuple[Vectors, Vectors, Vectors]:
+    """Clustered items with a trend, users to tune on, users to judge by."""
+    items = clustered(count, 1)
+    items[:, -1] = 0.05 * np.random.default_rng(2).normal(size=count)
+    return items, clustered(TUNING, 3), clustered(JUDGING, 4)
+
+
+def learned(words: list[str]) -> tuple[Vectors, Vectors, Vectors]:
+    """The same of a trained model: both groups of users are from halves drawn at random."""
+    settings = load(Settings, None, words)
+    found, model = inputs.load(settings), trained.load(settings)
+    features = encode.item_features(settings, found, model.trained, model.attributes)
+    now = found.newest_seconds() + 1
+    shop = found.shop(found.events, now, today=True)
+    made = recommend.prepare(model.towers, features, shop, now, settings.lists, model.reranker)
+    past = found.before(now)
+    order = np.random.default_rng(0).permutation(len(past))
+    halves = order[: len(past) // 2][:TUNING], order[len(past) // 2 :][:JUDGING]
+    asked = [
+        vectors.of_users(
+            model.towers, made.item_vectors, histories.of(past, half), now, made.people
+        )
+        for half in halves
+    ]
+    sample, users = (recommend.with_trend(some, np.ones(len(some))) for some in asked)
+    trend = model.towers.temperature.item() * made.terms.offsets()
+    return recommend.with_trend(made.item_vectors, trend)[made.index.rows], sample, users
 
 
 def grid(count: int, k: int) -> list[IndexSettings]:
@@ -78,10 +114,10 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--recall", type=float, default=0.99)
     parser.add_argument("--k", type=int, default=300)
+    parser.add_argument("--trained", nargs="+", metavar="SETTING", help="of the model to ask")
     asked = parser.parse_args()
-    items = clustered(asked.items, 1)
-    items[:, -1] = 0.05 * np.random.default_rng(2).normal(size=len(items))
-    sample, users = clustered(500, 3), clustered(1000, 4)
+    torch.set_num_threads(1)
+    items, sample, users = learned(asked.trained) if asked.trained else drawn(asked.items)
     wanted = IndexSettings(kind="auto", recall=asked.recall)
     begin = time.process_time()
     rows = np.arange(len(items))
@@ -99,7 +135,7 @@ def main() -> None:
     ]  # fmt: skip
     rates = [statistics.median(turn[place] for turn in turns) for place in range(len(turns[0]))]
     ratios = sorted(turn[0] / max(turn[2:]) for turn in turns)
-    print(f"{asked.items:,} items, recall {asked.recall}, k {asked.k}; users per CPU second")
+    print(f"{len(items):,} items, recall {asked.recall}, k {asked.k}; users per CPU second")
     names = ["tuned", "exact", *["by hand"] * len(quick)]
     kinds = [choice.index, exact, *(pair[0] for pair in quick)]
     recalls = [own, 1.0, *(pair[1] for pair in quick)]

@@ -19,11 +19,13 @@ from recsys.serving.index import Index, IndexSettings, Rows, Vectors
 SMALL = 10_000  # below so many items nothing beats exact search
 CERTAIN = 1.64  # standard errors: the recall of all users is above the target in 95 of 100 cases
 LISTS = (2, 4, 8)  # times the root of the items
-# microseconds on one core with AVX-512 (benchmarks/index_tuning.py); only their ratios matter
-SCORE = 6e-5  # a number of a vector, multiplied in blocks
-PICK = 1e-5  # an item, for each place of the list
+# microseconds on one core with AVX-512 (benchmarks/index_tuning.py); only their ratios matter, and
+# what every kind takes for a place of the list is left out (0.2)
+EXACT = 3e-5  # a number of a vector, multiplied in blocks, and the best picked
+SCORE = 6e-5  # a number of a centre
+PICK = 1e-5  # an item, for each place of the list, where faiss picks it by 8-bit codes
 CODE8 = 8e-5  # a number as an 8-bit code
-CODE4 = 1.2e-5  # a number as part of a 4-bit code
+CODE4 = 1.4e-5  # a number as part of a 4-bit code
 VISIT = 9e-5  # a number of a vector in an inverted list
 PROBE, PROBE_PLACE = 0.2, 0.003  # a list, and its part for each place
 RESCORE = 0.1  # an item that is scored again
@@ -189,7 +191,7 @@ def cost(settings: IndexSettings, shape: tuple[int, ...], k: int) -> float:
         case "hnsw":
             return STEP * max(settings.search_effort, k)
         case _:
-            return count * (width * SCORE + PICK * k)
+            return count * width * EXACT
 
 
 def measured(
