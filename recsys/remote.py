@@ -7,6 +7,7 @@ not there is bad input, all the rest is of resources and may be tried again.
 import contextlib
 import datetime
 import errno
+import logging
 import os
 import re
 import secrets
@@ -84,6 +85,8 @@ class Store:
 
         self.address = address
         self._scheme = address.partition("://")[0]
+        if package := PACKAGES[self._scheme]:  # what it would log, a fault says in one block
+            logging.getLogger(package).setLevel(logging.CRITICAL)
         with self._asked():
             # answers of now, not of an earlier listing; a file in one stream, in bounded memory
             self._files, self._root = fsspec.url_to_fs(

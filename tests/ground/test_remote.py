@@ -1,5 +1,6 @@
 """Addresses: which are read, what they may hold, and what a missing package is called."""
 
+import logging
 from pathlib import Path
 
 import fsspec
@@ -51,6 +52,7 @@ def test_a_package_that_is_missing_is_named(
     monkeypatch.setattr(fsspec, "url_to_fs", missing)
     with pytest.raises(UsageFault, match=f"pip install {package}"):
         Store(f"{scheme}://shop/x")
+    assert not logging.getLogger(f"{package}.retry").isEnabledFor(logging.ERROR)
 
 
 def test_an_object_appears_whole(tmp_path: Path) -> None:
