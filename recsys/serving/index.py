@@ -173,8 +173,8 @@ def build(
     if kind == "auto" or not count or (kind in REFINED and count < FEWEST):
         kind = "exact"
     settings = settings.model_copy(update={"kind": kind})
-    if kind in REFINED:  # codes of two numbers each
-        vectors = np.pad(vectors, ((0, 0), (0, width % 2)))
+    if kind in REFINED and width % 2:  # codes of two numbers each
+        vectors = np.pad(vectors, ((0, 0), (0, 1)))
     vectors = np.ascontiguousarray(vectors, np.float32)
     if kind == "exact":
         return Index(rows, width, checksum, settings, Exact(vectors, queries))
@@ -246,8 +246,8 @@ def _effort(settings: IndexSettings, selector: Any) -> Any:
 
 
 def _refuse_unusable(vectors: Vectors, rows: Rows) -> None:
-    lengths = np.linalg.norm(vectors, axis=1)
-    bad = ~np.isfinite(lengths) | (lengths == 0)
+    squares = np.einsum("nd,nd->n", vectors, vectors)  # without another array of their size
+    bad = ~np.isfinite(squares) | (squares == 0)
     if bad.any():
         raise InputFault(
             f"{int(bad.sum())} of {len(vectors)} item vectors are zero or not finite",
