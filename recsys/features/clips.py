@@ -6,7 +6,7 @@ Called in a process of its own, by `decoder`.
 import bisect
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ def decode(content: bytes, count: int, side: int, limits: MediaLimits) -> Frames
     """Frames `[count, side, side, 3]` RGB, evenly spread over the clip; short clips repeat frames.
 
     Lists the packets first, which is cheap and shows what is really there, then decodes only from
-    the last key frame before each frame that is wanted.
+    the last key frame before each frame that is wanted, and of these only what others are made of.
 
     Args:
         content: of the clip's file.
@@ -136,11 +136,13 @@ def _shown(
     shown: list[Frames] = []
     frames: Iterator[Any] = iter(())
     at: int | None = None
+    aim = [0]
     for when in wanted:
+        aim[0] = when
         start = starts[max(bisect.bisect_right(starts, when) - 1, 0)] if starts else wanted[0]
         if at is None or start > at:
             container.seek(start, stream=stream, backward=True)
-            frames, at = container.decode(stream), start - 1
+            frames, at = _decoded(container, stream, aim, clock), start - 1
         if at >= when and shown:
             shown.append(shown[-1])
             continue
@@ -155,6 +157,15 @@ def _shown(
                 shown.append(pixels)
                 break
     return shown
+
+
+def _decoded(container: Any, stream: Any, aim: Sequence[int], clock: Clock) -> Iterator[Any]:
+    """Frames from here on; those before `aim[0]` that no other frame is made from are left out."""
+    for packet in container.demux(stream):
+        clock.check()
+        early = packet.pts is not None and packet.pts < aim[0]
+        stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
+        yield from packet.decode()
 
 
 def _declared_seconds(container: Any, stream: Any) -> float:
