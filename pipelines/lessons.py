@@ -249,4 +249,6 @@ def trends_of(settings: Settings, learned: Histories, created_seconds: Floats) -
     chosen = settings.model.trends
     if not chosen.half_lives_days and not chosen.freshness_days:
         return None
-    return trends.build(learned.items, learned.times, created_seconds, chosen.half_lives_days)
+    return trends.build(
+        learned.items, learned.times, created_seconds, chosen.half_lives_days, chosen.smoothing
+    )

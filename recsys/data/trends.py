@@ -2,8 +2,20 @@
 
 The training batches ask for the days of their targets, the lists for their one moment: both read
 the same numbers. numpy only.
+
+A count of few events is mostly noise. So each half-life says how popular an item was over the next
+longer one, times how much more often than one would expect from that it was chosen lately, both
+numbers with `smoothing` events more (a ratio shrunk as under a gamma prior; DuMouchel, 1999,
+"Bayesian data mining in large frequency tables"). The less happened, the less a short half-life
+adds.
+
+    popularity_h = popularity_h' * (count_h + smoothing) / (expected_h + smoothing)
+    expected_h = popularity_h' * sum of all counts_h / sum of all counts_L
+
+for the next longer half-life h' and the longest, L, whose popularity is count_L + smoothing.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +24,7 @@ import numpy.typing as npt
 from recsys.data import pieces, popularity
 
 DAY_SECONDS = 86_400
+TINY = 1e-300  # events; instead of none at all
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -22,21 +35,25 @@ class Trends:
     """Decayed event counts of N items, kept for the days on which an item had events.
 
     Attributes:
+        smoothing: events that every count has more.
         half_lives_days: `[H]`; an event counts half as much per half-life of its age.
         ends_seconds: second of the day (UTC) at which days end; 0 is midnight.
         keys: `[P]` item * span + day of each item's days with events, ascending; the first is -1,
             no item's.
         counts: float64 `[P, H]` decayed counts at the end of that day.
         first_day, span: days of the keys count from `first_day`; all are below `span`.
+        totals: float64 `[span, H]` decayed counts of all items at the end of each day.
         created_days: `[N]` when an item appeared, in days; NaN where unknown.
     """
 
     half_lives_days: Floats
+    smoothing: float
     ends_seconds: int
     keys: Rows
     counts: Floats
     first_day: int
     span: int
+    totals: Floats
     created_days: Floats
 
     def days(self, seconds: Rows) -> Rows:
@@ -47,18 +64,37 @@ class Trends:
         """What was known of items `rows [C]` at the beginning of `days [T]`.
 
         Returns:
-            decayed counts `[T, C, H]`, and ages in days `[T, C]`: NaN where unknown, 0 for what
-            appeared during the day, negative for what was not there yet.
+            popularity `[T, C, H]`, in events, above 0, and ages in days `[T, C]`: NaN where
+            unknown, 0 for what appeared during the day, negative for what was not there yet.
         """
+        ages = days[:, None] - self.created_days[rows]
+        popularity = self._smoothed(self.decayed(days, rows), days)
+        known = np.where(ages > -1, ages.clip(0), ages)
+        return popularity.astype(np.float32), known.astype(np.float32)
+
+    def decayed(self, days: Rows, rows: Rows) -> Floats:
+        """`[T, C, H]` decayed counts of items `rows [C]` at the beginning of `days [T]`."""
         place = (days - self.first_day).clip(0, self.span - 1)
         wanted = rows * self.span + place[:, None]
         found = np.searchsorted(self.keys, wanted) - 1
         there = self.keys[found] // self.span == rows
         gaps = days[:, None] - self.first_day - 1 - self.keys[found] % self.span
         decay = np.exp2(-np.maximum(gaps, 0)[..., None] / self.half_lives_days)
-        counts = np.where(there[..., None], self.counts[found] * decay, 0.0)
-        ages = days[:, None] - self.created_days[rows]
-        return counts.astype(np.float32), np.where(ages > -1, ages.clip(0), ages).astype(np.float32)
+        return np.where(there[..., None], self.counts[found] * decay, 0.0)
+
+    def _smoothed(self, counts: Floats, days: Rows) -> Floats:
+        """Popularity of `counts [T, C, H]` by the formula above, in place."""
+        before = days - self.first_day - 1
+        place = before.clip(0, self.span - 1)
+        decay = np.exp2(-(before - place).clip(0)[:, None] / self.half_lives_days)
+        totals = self.totals[place] * decay * (before >= 0)[:, None]
+        counts += self.smoothing
+        falling = np.argsort(-self.half_lives_days, kind="stable")
+        for longer, each in itertools.pairwise(falling):
+            share = totals[:, each] / np.maximum(totals[:, falling[0]], TINY)
+            expected = counts[..., longer] * share[:, None]
+            counts[..., each] *= counts[..., longer] / (expected + self.smoothing)
+        return counts
 
 
 def build(
@@ -66,6 +102,7 @@ def build(
     times: Rows,
     created_seconds: Floats,
     half_lives_days: tuple[float, ...],
+    smoothing: float,
     ends_seconds: int = 0,
 ) -> Trends:
     """Trends of all items.
@@ -76,6 +113,7 @@ def build(
         created_seconds: `[N]` when items appeared, NaN where unknown; an item with an earlier event
             appeared then.
         half_lives_days: of the decayed counts.
+        smoothing: events that every count has more, above 0.
         ends_seconds: second of the day at which days end.
     """
     half_lives = np.asarray(half_lives_days, np.float64)
@@ -98,14 +136,26 @@ def build(
         for total, life in zip(sums, half_lives, strict=True):
             np.add.at(total, which, np.exp2(-until_end / life))
     counts: Floats = np.stack(sums, axis=1) if sums else np.zeros((len(keys), 0))
+    totals = _totals(counts, keys, span, half_lives)
     _accumulate(counts, keys, span, half_lives)
     keys, counts = np.append(-1, keys), np.concatenate([np.zeros((1, len(half_lives))), counts])
     created = created_seconds.copy()
     earliest = popularity.first_seconds(items, times, len(created))
     created = np.where(np.isnan(created), np.nan, np.minimum(created, earliest))
     return Trends(
-        half_lives, ends_seconds, keys, counts, first, span, (created - ends_seconds) / DAY_SECONDS
-    )
+        half_lives, smoothing, ends_seconds, keys, counts, first, span, totals,
+        (created - ends_seconds) / DAY_SECONDS,
+    )  # fmt: skip
+
+
+def _totals(counts: Floats, keys: Rows, span: int, half_lives: Floats) -> Floats:
+    """`[span, H]` decayed counts of all items at the end of each day, of what each day brought."""
+    totals = np.zeros((span, len(half_lives)))
+    np.add.at(totals, keys % span, counts)
+    decay = np.exp2(-1 / half_lives)
+    for day in range(1, span):
+        totals[day] += totals[day - 1] * decay
+    return totals
 
 
 def _accumulate(counts: Floats, keys: Rows, span: int, half_lives: Floats) -> None:

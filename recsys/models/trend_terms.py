@@ -26,9 +26,10 @@ class TrendSettings(Section):
         description="half-lives of the decayed popularity terms, days; none for no popularity",
     )
     smoothing: float = Field(
-        default=0.5,
+        default=1.0,
         gt=0,
-        description="events added to every decayed count before its logarithm",
+        description="events added to every decayed count, and to what the next longer half-life "
+        "lets expect of it: the more, the less a few events say",
     )
     freshness_days: tuple[float, ...] = Field(
         default=(3.0, 30.0),
@@ -53,20 +54,19 @@ class TrendTerms(nn.Module):
         """`[2, K]` weights of the terms: within a session, and ahead."""
         return self.small * SCALE
 
-    def terms(self, counts: Tensor, ages: Tensor) -> Tensor:
+    def terms(self, popularity: Tensor, ages: Tensor) -> Tensor:
         """`[..., K]` unweighted terms.
 
         Args:
-            counts: `[..., H]` decayed event counts.
+            popularity: `[..., H]` decayed event counts, smoothed.
             ages: `[...]` days since items appeared; NaN where unknown.
         """
-        popularity = (counts + self.settings.smoothing).log()
         scales = ages.new_tensor(self.settings.freshness_days)
         known = ages.nan_to_num(nan=torch.inf).clamp(min=0).unsqueeze(-1)
-        return torch.cat([popularity, torch.exp(-known / scales)], dim=-1)
+        return torch.cat([popularity.log(), torch.exp(-known / scales)], dim=-1)
 
-    def forward(self, counts: Tensor, ages: Tensor) -> Tensor:
+    def forward(self, popularity: Tensor, ages: Tensor) -> Tensor:
         """`[2, ...]` what is added to a score; minus infinity where an item is not there yet."""
-        terms = self.terms(counts, ages)
+        terms = self.terms(popularity, ages)
         both = torch.stack([terms @ weights for weights in self.weights])
         return both.masked_fill(ages < 0, -torch.inf)

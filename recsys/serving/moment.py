@@ -64,15 +64,16 @@ def item_terms(model: TwoTower, shop: Shop, at_seconds: float) -> ItemTerms:
         at_seconds: the moment, epoch seconds.
     """
     moment = int(at_seconds)
+    chosen = model.settings.trends
     known = trends.build(
-        shop.items, shop.times, shop.created_seconds, model.settings.trends.half_lives_days,
+        shop.items, shop.times, shop.created_seconds, chosen.half_lives_days, chosen.smoothing,
         ends_seconds=moment % trends.DAY_SECONDS,
     )  # fmt: skip
     rows = np.arange(len(shop.created_seconds))
-    counts, ages = known.at(known.days(np.array([moment])), rows)
+    popularity, ages = known.at(known.days(np.array([moment])), rows)
     device = model.trends.small.device
     values = model.trends.terms(
-        torch.from_numpy(counts[0]).to(device), torch.from_numpy(ages[0]).to(device)
+        torch.from_numpy(popularity[0]).to(device), torch.from_numpy(ages[0]).to(device)
     )
     return ItemTerms(model.trends.names, values.double().cpu().numpy(), learned_weights(model))
 

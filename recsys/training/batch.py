@@ -31,7 +31,7 @@ class Batch:
         log_q: `[C]` log probability that a row is a candidate; None where all items are.
         people: `[B, C]` int64 attributes of the users; None where nothing is known of them.
         moments: `[P]` which of the batch's T days a target belongs to; None without trends.
-        counts, item_ages: `[T, C, H]` and `[T, C]`, what was known of the items on those days.
+        popularity, item_ages: `[T, C, H]` and `[T, C]`, what was known of the items on those days.
     """
 
     users: Tensor
@@ -48,7 +48,7 @@ class Batch:
     log_q: Tensor | None
     people: Tensor | None = None
     moments: Tensor | None = None
-    counts: Tensor | None = None
+    popularity: Tensor | None = None
     item_ages: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
@@ -78,11 +78,11 @@ class Batch:
             ahead=self.ahead[kept],
             people=None if self.people is None else self.people[windows],
         )
-        if self.moments is None or self.counts is None or self.item_ages is None:
+        if self.moments is None or self.popularity is None or self.item_ages is None:
             return part
         used, moments = torch.unique(self.moments[kept], return_inverse=True)
-        counts, ages = self.counts[used], self.item_ages[used]
-        return replace(part, moments=moments, counts=counts, item_ages=ages)
+        popularity, ages = self.popularity[used], self.item_ages[used]
+        return replace(part, moments=moments, popularity=popularity, item_ages=ages)
 
     def with_trends(self, trends: Trends, times: Rows) -> "Batch":
         """The same batch with what was known of its items on its targets' days.
@@ -92,10 +92,10 @@ class Batch:
             times: `[P]` epoch seconds of the targets.
         """
         days, moments = np.unique(times // DAY_SECONDS, return_inverse=True)
-        counts, ages = trends.at(days, self.item_rows.numpy())
+        popularity, ages = trends.at(days, self.item_rows.numpy())
         return replace(
             self,
             moments=torch.from_numpy(moments),
-            counts=torch.from_numpy(counts),
+            popularity=torch.from_numpy(popularity),
             item_ages=torch.from_numpy(ages),
         )

@@ -39,7 +39,7 @@ def loss_of_states(model: TwoTower, vectors: Tensor, batch: Batch, mask_history:
     with torch.autocast(vectors.device.type, enabled=False), part("softmax"):
         temperature = model.temperatures.index_select(0, batch.ahead).unsqueeze(1)
         if batch.moments is not None:
-            offsets = model.trends(batch.counts, batch.item_ages)
+            offsets = model.trends(batch.popularity, batch.item_ages)
             rows = batch.ahead * offsets.shape[1] + batch.moments
             trends = Grouped(offsets.flatten(0, 1), rows)
         return losses.softmax(

@@ -16,9 +16,10 @@ def test_golden() -> None:
     # 1: item 0 has 1. Item 0 appeared with its first event, though the catalogue says later.
     known = trends.build(
         np.array([0, 1, 0]), np.array([DAY - 1, 1.5 * DAY, 3 * DAY - 1]).astype(np.int64),
-        np.array([2.0 * DAY, NAN, 5.25 * DAY]), (1.0,),
+        np.array([2.0 * DAY, NAN, 5.25 * DAY]), (1.0,), 0.5,
     )  # fmt: skip
-    counts, ages = known.at(np.array([1, 3, 5, 6]), np.array([0, 1, 2]))
+    days, rows = np.array([1, 3, 5, 6]), np.array([0, 1, 2])
+    counts, (_, ages) = known.decayed(days, rows), known.at(days, rows)
     left = 2**-2.0 + 1
     np.testing.assert_allclose(
         counts[..., 0],
@@ -38,9 +39,9 @@ def test_counts_equal_the_decayed_ones_of_any_moment(seed: int, events: int, end
     items = random.integers(0, 5, events)
     times = random.integers(100 * DAY, 130 * DAY, events)
     lives = (0.5, 3.0, 40.0)
-    known = trends.build(items, times, np.full(6, NAN), lives, ends)
+    known = trends.build(items, times, np.full(6, NAN), lives, 0.5, ends)
     days = np.sort(random.integers(95, 150, 4))
-    counts, _ = known.at(days, np.array([4, 0, 5]))
+    counts = known.decayed(days, np.array([4, 0, 5]))
     for place, day in enumerate(days):
         moment = day * DAY + ends
         for number, life in enumerate(lives):
@@ -60,18 +61,62 @@ def test_the_future_changes_nothing(seed: int) -> None:
     created = random.uniform(0, 30 * DAY, 5)
     early = times < 12 * DAY
     rows, days = np.arange(5), np.arange(13)
-    some = trends.build(items[early], times[early], created, (2.0,)).at(days, rows)
-    every = trends.build(items, times, created, (2.0,)).at(days, rows)
+    some = trends.build(items[early], times[early], created, (2.0, 9.0), 0.5).at(days, rows)
+    every = trends.build(items, times, created, (2.0, 9.0), 0.5).at(days, rows)
     np.testing.assert_allclose(some[0], every[0], rtol=1e-6)
     there = some[1] >= 0
     np.testing.assert_allclose(some[1][there], every[1][there])
 
 
+def test_what_few_events_say_is_what_the_longer_half_life_says() -> None:
+    # Half-lives of 1 and 2 days, .5 events added. Item 0 had 3 events at the end of day 0, item 1
+    # one at that of day 1, item 2 none. At the beginning of day 2, of 2 days: 3 / sqrt 2 and 1.
+    # Of 1 day: 1.5 and 1, 2.5 together, of 3.12 over 2 days.
+    times = np.array([DAY - 1, DAY - 1, DAY - 1, 2 * DAY - 1])
+    known = trends.build(np.array([0, 0, 0, 1]), times, np.full(3, NAN), (1.0, 2.0), 0.5)
+    popularity, _ = known.at(np.array([2, 40]), np.arange(3))
+    longer = np.array([3 / 2**0.5 + 0.5, 1.5, 0.5])
+    np.testing.assert_allclose(popularity[0, :, 1], longer, rtol=1e-4)
+    expected = longer * 2.5 / (3 / 2**0.5 + 1)
+    shorter = longer * (np.array([1.5, 1, 0]) + 0.5) / (expected + 0.5)
+    np.testing.assert_allclose(popularity[0, :, 0], shorter, rtol=1e-4)
+    # after 38 days nothing is left of a day's half-life: it says what that of two days says
+    np.testing.assert_allclose(popularity[1, :, 0], popularity[1, :, 1], rtol=1e-4)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10_000), st.permutations([0.5, 3.0, 40.0]), st.floats(0.1, 5))
+def test_popularity_follows_the_counts_and_much_smoothing_hides_short_ones(
+    seed: int, lives: list[float], smoothing: float
+) -> None:
+    random = np.random.default_rng(seed)
+    items, times = random.integers(0, 5, 30), random.integers(100 * DAY, 130 * DAY, 30)
+    rows, days, longest = np.arange(8), np.array([90, 100, 101, 115, 131, 190]), np.argmax(lives)
+
+    def popularity(smoothing: float) -> np.ndarray:
+        known = trends.build(items, times, np.full(8, NAN), tuple(lives), smoothing)
+        return known.at(days, rows)[0]
+
+    found = popularity(smoothing)
+    assert (found > 0).all()
+    known = trends.build(items, times, np.full(8, NAN), tuple(lives), smoothing)
+    counts = known.decayed(days, rows)
+    np.testing.assert_allclose(found[..., longest], counts[..., longest] + smoothing, rtol=1e-5)
+    # of two items that were chosen as often before, the one chosen more often lately leads
+    never = found[:, 5:]
+    assert (found[:, :5] >= never[:, :1] * (1 - 1e-5)).all()
+    np.testing.assert_allclose(never[:, 0], never[:, 2], rtol=1e-5)
+    much = popularity(1e9)
+    np.testing.assert_allclose(much, much[:, :1].repeat(8, axis=1), rtol=1e-4)
+
+
 def test_no_events_and_no_half_lives() -> None:
     nothing = np.zeros(0, np.int64)
-    known = trends.build(nothing, nothing, np.array([DAY * 2.0]), ())
-    counts, ages = known.at(np.array([1, 4]), np.array([0]))
-    assert counts.shape == (2, 1, 0)
+    known = trends.build(nothing, nothing, np.array([DAY * 2.0]), (), 0.5)
+    popularity, ages = known.at(np.array([1, 4]), np.array([0]))
+    assert popularity.shape == (2, 1, 0)
     np.testing.assert_allclose(ages[:, 0], [-1, 2])
-    counts, _ = trends.build(nothing, nothing, np.zeros(1), (1.0,)).at(np.array([4]), np.array([0]))
-    assert counts.tolist() == [[[0.0]]]
+    popularity, _ = trends.build(nothing, nothing, np.zeros(2), (1.0, 7.0), 0.5).at(
+        np.array([4]), np.array([0, 1])
+    )
+    np.testing.assert_allclose(popularity[0], [[0.5, 0.5], [0.5, 0.5]])

@@ -329,11 +329,11 @@ def test_only_targets_since_a_moment_count() -> None:
 
 def test_trends_are_those_of_the_target_s_day() -> None:
     history = shopping()
-    known = trends.build(history.items, history.times, np.full(N, np.nan), (1.0, 7.0))
+    known = trends.build(history.items, history.times, np.full(N, np.nan), (1.0, 7.0), 0.5)
     settings = BatchSettings(batch_events=16, negatives=5)
     (batch,) = Batches(history, N, 6, settings, 0, known).epoch(0)
     assert batch.moments is not None
-    assert batch.counts is not None
+    assert batch.popularity is not None
     assert batch.item_ages is not None
     rows = batch.item_rows.numpy()
     length = batch.mask.shape[1]
@@ -342,6 +342,6 @@ def test_trends_are_those_of_the_target_s_day() -> None:
         item = int(rows[batch.targets[pair]])
         own = slice(history.offsets[user], history.offsets[user + 1])
         event = own.start + history.items[own].tolist().index(item)
-        counts, _ = known.at(history.times[event : event + 1] // DAY_SECONDS, rows)
-        np.testing.assert_array_equal(batch.counts[batch.moments[pair]], counts[0])
+        popularity, _ = known.at(history.times[event : event + 1] // DAY_SECONDS, rows)
+        np.testing.assert_array_equal(batch.popularity[batch.moments[pair]], popularity[0])
     assert torch.isnan(batch.item_ages).all()
