@@ -3,16 +3,16 @@
 The training batches ask for the days of their targets, the lists for their one moment: both read
 the same numbers. numpy only.
 
-A count of few events is mostly noise. So each half-life says how popular an item was over the next
-longer one, times how much more often than one would expect from that it was chosen lately, both
+A count of few events is mostly noise. So the longest half-life says how often an item was chosen,
+and each shorter one how many times more often than one would expect from the longer ones, both
 numbers with `smoothing` events more (a ratio shrunk as under a gamma prior; DuMouchel, 1999,
-"Bayesian data mining in large frequency tables"). The less happened, the less a short half-life
-adds.
+"Bayesian data mining in large frequency tables"). Where little happened lately, it says 1.
 
-    popularity_h = popularity_h' * (count_h + smoothing) / (expected_h + smoothing)
-    expected_h = popularity_h' * sum of all counts_h / sum of all counts_L
+    popularity_L = count_L + smoothing
+    popularity_h = (count_h + smoothing) / (expected_h + smoothing)
+    expected_h = product of the longer popularities * sum of all counts_h / sum of all counts_L
 
-for the next longer half-life h' and the longest, L, whose popularity is count_L + smoothing.
+for the longest half-life L and each shorter one h.
 """
 
 import itertools
@@ -64,8 +64,8 @@ class Trends:
         """What was known of items `rows [C]` at the beginning of `days [T]`.
 
         Returns:
-            popularity `[T, C, H]`, in events, above 0, and ages in days `[T, C]`: NaN where
-            unknown, 0 for what appeared during the day, negative for what was not there yet.
+            popularity `[T, C, H]`, above 0, and ages in days `[T, C]`: NaN where unknown, 0 for
+            what appeared during the day, negative for what was not there yet.
         """
         ages = days[:, None] - self.created_days[rows]
         popularity = self._smoothed(self.decayed(days, rows), days)
@@ -90,10 +90,11 @@ class Trends:
         totals = self.totals[place] * decay * (before >= 0)[:, None]
         counts += self.smoothing
         falling = np.argsort(-self.half_lives_days, kind="stable")
+        rate = np.ones(counts.shape[:2])
         for longer, each in itertools.pairwise(falling):
+            rate *= counts[..., longer]
             share = totals[:, each] / np.maximum(totals[:, falling[0]], TINY)
-            expected = counts[..., longer] * share[:, None]
-            counts[..., each] *= counts[..., longer] / (expected + self.smoothing)
+            counts[..., each] /= rate * share[:, None] + self.smoothing
         return counts
 
 

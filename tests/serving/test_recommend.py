@@ -124,12 +124,12 @@ def test_what_training_learned_of_trends_is_in_the_model_s_order(made: Made) -> 
 
 
 def test_item_terms_golden(made: Made) -> None:
-    # half-life 1 day, 0.5 added: two events an hour ago count 2 * 2^(-1/24); nothing is known of
+    # half-life 1 day, 1 added: two events an hour ago count 2 * 2^(-1/24); nothing is known of
     # when items appeared, so that none is fresh
     terms = made(events=[7, 7]).terms
     assert terms.names == ("popularity_1d", "freshness_3d")
-    expected = np.full(10, np.log(0.5))
-    expected[7] = np.log(2 * 2 ** (-1 / 24) + 0.5)
+    expected = np.full(10, np.log(1.0))
+    expected[7] = np.log(2 * 2 ** (-1 / 24) + 1)
     np.testing.assert_allclose(terms.values[:, 0], expected, rtol=1e-5)
     assert not terms.values[:, 1].any()
 
