@@ -152,7 +152,6 @@ def test_looking_makes_a_missing_basis_only_where_nobody_else_may(
     user, listed = lists["user_id"][0], set(lists.filter(user_id=lists["user_id"][0])["item_id"])
     others = sorted(set(lists["item_id"]) - listed)
     asked = ["why-not", user, others[0], *words(tmp_path), "nightly.k=6"]
-    asked += ["lists.candidates.repeats=true"]
     shutil.rmtree(work / "bases")
     with durable.exclusive(work):
         assert cli.invoke(asked) == 5
