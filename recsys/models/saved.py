@@ -23,7 +23,7 @@ from recsys.models.two_tower import ModelSettings, ModelShape, TwoTower
 from recsys.settings import Section
 from recsys.vocabulary import Vocabulary
 
-FORMAT = 1
+FORMAT = 2  # 1: terms of popularity were logarithms of each count
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 ITEM_IDS = "item_ids.json"
@@ -32,7 +32,7 @@ ITEM_IDS = "item_ids.json"
 class Description(Section):
     """`model.json`: with the weights and the ids it is the whole model."""
 
-    format: int = Field(ge=1, le=FORMAT, description="version of this layout")
+    format: int = Field(ge=FORMAT, le=FORMAT, description="version of this layout and its terms")
     settings: ModelSettings = Field(description="of the two towers")
     shape: ModelShape = Field(description="what the data fixes")
     vocabulary: str = Field(description="checksum of the item ids in their order")
@@ -79,7 +79,7 @@ def read(folder: Path) -> Saved:
     """Reads a model, in evaluation mode, on the CPU.
 
     Raises:
-        InputFault: a file is missing, damaged, of a newer format, or holds other or extra keys.
+        InputFault: a file is missing, damaged, of another format, or holds other or extra keys.
         MismatchFault: weights, description and ids belong to different models.
     """
     path = folder / DESCRIPTION

@@ -147,7 +147,7 @@ def test_m09_offsets_that_lie(folder: Path, entries: dict[str, Any], size: int) 
 def test_keys_that_stand_twice(folder: Path) -> None:
     path = folder / saved.DESCRIPTION
     text = path.read_text()
-    path.write_text(text.replace('"format": 1,', '"format": 1, "format": 1,'))
+    path.write_text(text.replace('"format": 2,', '"format": 2, "format": 2,'))
     with pytest.raises(InputFault, match="'format' stands twice"):
         saved.read(folder)
     path.write_text(text)
@@ -170,12 +170,13 @@ def test_other_ids_than_the_models(folder: Path) -> None:
             saved.read(folder)
 
 
-def test_unknown_settings_and_newer_formats(folder: Path) -> None:
+def test_unknown_settings_and_other_formats(folder: Path) -> None:
     path = folder / saved.DESCRIPTION
-    change_json(path, format=2)
-    with pytest.raises(InputFault, match="does not fit this version"):
-        saved.read(folder)
-    change_json(path, format=1, surplus=1)
+    for other in (saved.FORMAT - 1, saved.FORMAT + 1):
+        change_json(path, format=other)
+        with pytest.raises(InputFault, match="does not fit this version"):
+            saved.read(folder)
+    change_json(path, format=saved.FORMAT, surplus=1)
     with pytest.raises(InputFault, match="surplus"):
         saved.read(folder)
 
