@@ -6,7 +6,6 @@ Called by the ingest and check stages; every later stage loads what is written h
 import hashlib
 import io
 import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +112,7 @@ def read(
         **sizes(items, people.frame if people else None),
     }
     noticed += _noticed(items, bad, counts, folder)
-    noticed += erasure.left_out(Counter(table.frame[entities.FILE]) - Counter(rows[entities.FILE]))
+    noticed += erasure.left_out(erasure.rows_by(entities.FILE, table.frame, erased))
     refused = faults.together([table.bad_rows, bad, *([people.quarantine] if people else [])])
     return Catalogue(
         items=items,

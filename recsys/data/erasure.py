@@ -108,6 +108,14 @@ def without(frame: pl.DataFrame, erased: Erased) -> pl.DataFrame:
     return frame.filter(~concerned(frame, erased)) if erased else frame
 
 
+def rows_by(column: str, frame: pl.DataFrame, erased: Erased) -> dict[str, int]:
+    """How many rows of erased ids stand with each value of a column, in their order."""
+    if not erased:
+        return {}
+    gone = frame.filter(concerned(frame, erased))
+    return dict(gone.group_by(column, maintain_order=True).len().iter_rows())
+
+
 def left_out(rows: Mapping[str, int]) -> list[str]:
     """A warning that a dataset still holds rows of erased ids; their files, and how many."""
     files = [file for file, count in rows.items() if count]
