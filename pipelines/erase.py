@@ -52,7 +52,7 @@ def run(settings: Settings, run: Run, kind: Kind, identifier: str, dry_run: bool
     if not (before or found.hits or found.unread or rows):
         raise InputFault(
             f"no {kind} of this id is known here",
-            where=f"{work} and {settings.data.address or settings.data.folder}",
+            where=f"{work} and {settings.data.given}",
             fix="compare it with the dataset's files; --item is for items",
         )
     told = _told(settings, target, found, rows, before)
@@ -175,9 +175,9 @@ def _told(
 
 
 def _raw_line(row: dict[str, Any]) -> str:
-    if row["rows"] is None:
-        return f"  could not be read, look yourself: {row.get('object', row['file'])}"
     where = row.get("object", row["file"])
+    if row["rows"] is None:
+        return f"  could not be read, look yourself: {where}"
     return f"  still in {where}: {row['rows']:,} rows (yours to delete; ingest drops them)"
 
 

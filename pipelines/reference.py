@@ -113,7 +113,7 @@ def _row(settings: Settings, entry: Entry) -> dict[str, str]:
     if entry.key == "gates.rules":
         value = settings.gates.model_dump()["rules"]
     if entry.key == "data.folder":
-        value = settings.data.address or value
+        value = settings.data.given
     return {
         "key": entry.key, "value": reference.toml(value), "default": entry.default,
         "may_be": entry.kind, "about": entry.about,

@@ -121,7 +121,7 @@ def stage(
 
 
 def _keep_apart(chosen: "Settings") -> None:
-    given = (chosen.data.address or chosen.data.folder).removeprefix("file://")
+    given = chosen.data.given.removeprefix("file://")
     work, data = Path(chosen.work).resolve(), Path(given).resolve()
     if work == data or data in work.parents:  # what is made would be read as what is given
         raise UsageFault(

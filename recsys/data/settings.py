@@ -127,6 +127,11 @@ class DataSettings(Section):
         """Where the dataset lies, if that is an object store; `folder` is its mirror then."""
         return self._address
 
+    @property
+    def given(self) -> str:
+        """What `folder` was set to: the folder or the address of the dataset."""
+        return self._address or self.folder
+
     def mirrored(self, folder: Path) -> Self:
         """These settings with `folder` as the mirror of the address that stands there now."""
         mirrored = self.model_copy(update={"folder": str(folder)})
@@ -134,8 +139,8 @@ class DataSettings(Section):
         return mirrored
 
     @field_serializer("folder")
-    def _as_written(self, folder: str) -> str:
-        return self._address or folder
+    def _as_written(self, _: str) -> str:
+        return self.given
 
     @field_validator("delimiter")
     @classmethod
