@@ -4,6 +4,7 @@ Built each night over the items that may be listed; the candidates ask it. faiss
 and where indexes are written and read.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -71,6 +72,13 @@ class Index:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @functools.cached_property
+    def _places(self) -> Rows:
+        """The position of each catalogue row that the index holds; 0 for the others."""
+        places = np.zeros(int(self.rows[-1]) + 1, np.int64)
+        places[self.rows] = np.arange(len(self))
+        return places
+
     def search(
         self,
         queries: Vectors,
@@ -126,9 +134,7 @@ class Index:
             return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
         pairs = None
         if hidden is not None:
-            places = np.zeros(int(self.rows[-1]) + 1, np.int64)
-            places[self.rows] = np.arange(len(self))
-            pairs = (hidden.users(), places[hidden.rows])
+            pairs = (hidden.users(), self._places[hidden.rows])
         here = None if allowed is None else allowed[self.rows]
         searched: Exact = self._index
         return searched.search(queries, min(k, len(self)), here, pairs)
