@@ -12,7 +12,6 @@ the command does. Threads as the command has them unless said. Results in `READM
 import argparse
 import os
 import shutil
-import statistics
 import struct
 import tempfile
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from nightly_speed import print_spread
 
 from pipelines.settings import Settings
 from recsys import memory
@@ -124,10 +124,7 @@ def main() -> None:
             turn(encoder, pairs[:batch], batch, folder / "warm")
             turns = [turn(encoder, pairs, batch, folder / "store") for _ in range(ROUNDS)]
             print(f"{title}: {len(pairs)} files, {torch.get_num_threads()} threads, a second")
-            for key in turns[0]:
-                values = sorted(one[key] for one in turns)
-                shown = [f"{x:,.2f}" for x in (statistics.median(values), values[0], values[-1])]
-                print(f"  {key:32} {shown[0]:>9} [{shown[1]} {shown[2]}]", flush=True)
+            print_spread(turns)
 
 
 if __name__ == "__main__":

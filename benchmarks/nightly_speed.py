@@ -35,6 +35,14 @@ def rate(action: Callable[[], Any], users: int) -> tuple[Any, float]:
     return made, users / max(time.process_time() - begin, 1e-9)
 
 
+def print_spread(turns: list[dict[str, float]]) -> None:
+    """A line for each figure: its median over the turns, the smallest and the largest."""
+    for key in turns[0]:
+        values = sorted(turn[key] for turn in turns)
+        told = [f"{value:,.2f}" for value in (statistics.median(values), values[0], values[-1])]
+        print(f"  {key:32} {told[0]:>12} [{told[1]} {told[2]}]", flush=True)
+
+
 def of_peers(folder: Path) -> None:
     """In their environment: rates of each peer's search, and the scores that it finds."""
     import torch
@@ -169,10 +177,7 @@ def main() -> None:
                 for _ in range(ROUNDS)
             ]
         print(f"{items:,} items, users per CPU second")
-        for key in turns[0]:
-            values = sorted(turn[key] for turn in turns)
-            told = [f"{value:,.2f}" for value in (statistics.median(values), values[0], values[-1])]
-            print(f"  {key:27} {told[0]:>12} [{told[1]} {told[2]}]", flush=True)
+        print_spread(turns)
 
 
 if __name__ == "__main__":
