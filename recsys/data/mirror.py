@@ -109,10 +109,8 @@ def _there(place: Path, name: str, now: Seen, record: Record) -> bool:
 def _require_space(place: Path, new: list[str], listed: Mapping[str, Seen]) -> None:
     """Refuses to begin what cannot end."""
     sizes = [(place / name).stat().st_size for name in new if (place / name).is_file()]
-    growth, free = (
-        sum(listed[name].size for name in new) - sum(sizes),
-        shutil.disk_usage(place).free,
-    )
+    growth = sum(listed[name].size for name in new) - sum(sizes)
+    free = shutil.disk_usage(place).free
     if growth > free:
         raise ResourceFault(
             "the disk has no room for the objects that are new",

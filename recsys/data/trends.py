@@ -35,8 +35,8 @@ class Trends:
     """Decayed event counts of N items, kept for the days on which an item had events.
 
     Attributes:
-        smoothing: events that every count has more.
         half_lives_days: `[H]`; an event counts half as much per half-life of its age.
+        smoothing: events that every count has more.
         ends_seconds: second of the day (UTC) at which days end; 0 is midnight.
         keys: `[P]` item * span + day of each item's days with events, ascending; the first is -1,
             no item's.

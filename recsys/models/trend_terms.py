@@ -28,8 +28,8 @@ class TrendSettings(Section):
     smoothing: float = Field(
         default=1.0,
         gt=0,
-        description="events added to every decayed count, and to what the next longer half-life "
-        "lets expect of it: the more, the less a few events say",
+        description="events added to every decayed count, and to what the longer half-lives let "
+        "expect of it: the more, the less a few events say",
     )
     freshness_days: tuple[float, ...] = Field(
         default=(3.0, 30.0),
@@ -58,7 +58,8 @@ class TrendTerms(nn.Module):
         """`[..., K]` unweighted terms.
 
         Args:
-            popularity: `[..., H]` decayed event counts, smoothed.
+            popularity: `[..., H]` above 0: smoothed decayed events of the longest half-life; of a
+                shorter one, how many times what the longer ones let expect.
             ages: `[...]` days since items appeared; NaN where unknown.
         """
         scales = ages.new_tensor(self.settings.freshness_days)
