@@ -22,7 +22,8 @@ from pipelines import encode, inputs, trained
 from pipelines.settings import Settings
 from recsys.data import histories
 from recsys.serving import index, index_tuning, recommend, vectors
-from recsys.serving.index import Index, IndexSettings, Rows, Vectors
+from recsys.serving.index import Index, Rows, Vectors
+from recsys.serving.index_settings import IndexSettings
 from recsys.settings import load
 
 WIDTH, CENTRES, SPREAD = 64, 1000, 0.35

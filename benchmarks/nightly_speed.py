@@ -79,13 +79,14 @@ def beside_peers(items: int, users: int, peers: str, folder: Path) -> dict[str, 
 
     from recsys.evaluation.lists import row_sets
     from recsys.serving import candidates, index
+    from recsys.serving.index_settings import IndexSettings
 
     torch.set_num_threads(1)
     random = np.random.default_rng(0)
     every, asked = (random.normal(size=(many, WIDTH)).astype("f4") for many in (items, users))
     seen = row_sets(np.arange(users + 1) * LENGTH, random.integers(0, items, users * LENGTH))
     np.savez(folder / "asked", items=every, users=asked, offsets=seen.offsets, rows=seen.rows)
-    built = index.build(every, np.arange(items), "", index.IndexSettings())
+    built = index.build(every, np.arange(items), "", IndexSettings())
     candidates.find(built, asked[:WARM], seen.block(0, WARM), None, K)
     ours, found = rate(lambda: candidates.find(built, asked, seen, None, K), users)
     alone = os.environ | {"OMP_NUM_THREADS": "1"}

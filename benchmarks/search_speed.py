@@ -21,7 +21,7 @@ from recsys.models import two_tower
 from recsys.models.item_features import ItemFeatures
 from recsys.models.two_tower import ModelSettings
 from recsys.serving import item_space, vectors
-from recsys.serving.index import IndexSettings
+from recsys.serving.index_settings import IndexSettings
 
 K, KINDS, QUERIES = 10, 1000, 60
 WIDTHS = {"text": 256, "image": 138, "video": 158}

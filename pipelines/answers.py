@@ -16,7 +16,7 @@ from recsys.evaluation import baselines as known_baselines
 from recsys.evaluation.baselines import Baseline
 from recsys.models.item_features import ItemFeatures
 from recsys.serving import fallback, recommend
-from recsys.serving.recommend import Recommender
+from recsys.serving.recommend import Indexing, Recommender
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -41,8 +41,9 @@ def recommender(
     if features is None:
         features = stand_ins.item_features(settings, found, model.trained, model.attributes)
     return recommend.prepare(
-        model.towers, features, shop, at_seconds, settings.lists, model.reranker
-    )
+        model.towers, features, shop, at_seconds, settings.lists, model.reranker,
+        indexing=Indexing(aside=settings.root),
+    )  # fmt: skip
 
 
 def system(

@@ -25,6 +25,7 @@ from recsys.models.two_tower import TwoTower
 from recsys.progress import say
 from recsys.serving import recommend
 from recsys.serving.moment import Shop
+from recsys.serving.recommend import Indexing
 from recsys.training import trainer
 from recsys.training.run import Report
 from recsys.training.trainer import FitResult, TrainingData
@@ -224,7 +225,12 @@ def fit(
 
     def validate(candidate: TwoTower) -> float:
         recommender = recommend.prepare(
-            candidate, features, lesson.shop, asked.at_seconds, settings.lists
+            candidate,
+            features,
+            lesson.shop,
+            asked.at_seconds,
+            settings.lists,
+            indexing=Indexing(aside=settings.root),
         )
         recalls = [np.zeros(0)]
         for some in asked.blocks():

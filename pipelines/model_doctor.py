@@ -18,6 +18,7 @@ from recsys.data import histories, splits
 from recsys.evaluation import health
 from recsys.evaluation.health import ListHealth, VectorHealth
 from recsys.serving import recommend, vectors
+from recsys.serving.recommend import Indexing
 from recsys.training import negatives
 from recsys.training.batches import Batches
 from recsys.training.negatives import NegativeStatistics
@@ -125,8 +126,9 @@ def _of_model(
     shop = found.shop(split.window(splits.TEST).history, asked.at_seconds, today=False)
     features = stand_ins.item_features(settings, found, model.trained, model.attributes)
     recommender = recommend.prepare(
-        model.towers, features, shop, asked.at_seconds, settings.lists, model.reranker
-    )
+        model.towers, features, shop, asked.at_seconds, settings.lists, model.reranker,
+        indexing=Indexing(aside=settings.root),
+    )  # fmt: skip
     ranked = recommender.candidates(asked.known, K, asked.moments).rows[:, :K]
     moments = asked.at_seconds if asked.moments is None else asked.moments
     users = vectors.of_users(

@@ -31,7 +31,7 @@ from recsys.errors import UsageFault
 from recsys.models.item_features import ItemFeatures
 from recsys.progress import say
 from recsys.serving import gates, recommend
-from recsys.serving.recommend import Recommender
+from recsys.serving.recommend import Indexing, Recommender
 from recsys.settings import fingerprint
 
 SAMPLE = 500  # users that an approximate index is measured on
@@ -156,7 +156,7 @@ def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
         features = stand_ins.item_features(settings, found, model.trained, model.attributes)
         recommender = recommend.prepare(
             model.towers, features, shop, at_seconds, settings.lists, model.reranker, terms,
-            _sample(settings, past),
+            Indexing(_sample(settings, past), settings.root),
         )  # fmt: skip
         run.facts["index"] = index_facts(recommender)
     return Night(plan, model, recommender, past, found.people(past), features)

@@ -117,7 +117,8 @@ def open_space(
         taken = co_consumption.pairs(found.events)
         metric = co_consumption.fit(every, *taken)
     checksum = found.vocabulary.checksum
-    items = item_space.build(every, rows, checksum, settings.lists.index, measure, metric)
+    index = settings.lists.index
+    items = item_space.build(every, rows, checksum, index, measure, metric, settings.root)
     return Space(settings, found, towers, content, features, items)
 
 

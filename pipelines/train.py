@@ -24,6 +24,7 @@ from recsys.models import saved
 from recsys.models.two_tower import TwoTower
 from recsys.progress import say
 from recsys.serving import handover, recommend, reranking
+from recsys.serving.recommend import Indexing
 from recsys.serving.reranking import Reranker
 from recsys.settings import fingerprint
 from recsys.training.trainer import FitResult
@@ -149,7 +150,12 @@ def settle(settings: Settings, model: TwoTower, lesson: Lesson) -> Reranker:
             asked.at_seconds, asked.moments,
         )  # fmt: skip
     recommender = recommend.prepare(
-        model, lesson.data.features, lesson.shop, asked.at_seconds, settings.lists
+        model,
+        lesson.data.features,
+        lesson.shop,
+        asked.at_seconds,
+        settings.lists,
+        indexing=Indexing(aside=settings.root),
     )
     some = asked.sample(settings.lists.rerank.users)
     return reranking.fit(

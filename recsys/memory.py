@@ -1,14 +1,17 @@
 """Memory that a process keeps or gives back, and arrays that need not stay in it."""
 
+import contextlib
 import ctypes
 import mmap
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from recsys import durable
 from recsys.errors import ResourceFault
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -50,15 +53,53 @@ def spilled(count: int, folder: Path | None) -> npt.NDArray[np.uint8]:
     Raises:
         ResourceFault: there is no room for it.
     """
-    if folder is None or count < SMALL or not os.access(folder, os.W_OK):
+    if count < SMALL or not _writable(folder):
         return np.empty(count, np.uint8)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             os.posix_fallocate(file.fileno(), 0, count)  # a page without room would end the process
-            pages = mmap.mmap(file.fileno(), count)
+            return _mapped(file.fileno())
     except OSError as error:
-        raise ResourceFault(
-            f"{count:,} bytes of the log cannot be set aside: {error.strerror}", value=str(folder),
-            where="work", fix="free space, or name a work folder on another disk",
-        ) from None  # fmt: skip
-    return np.frombuffer(pages, np.uint8)
+        raise _no_room(f"{count:,} bytes", folder, error.errno) from None
+
+
+def written(write: Callable[[str], object], folder: Path | None) -> npt.NDArray[np.uint8]:
+    """What `write` puts into a file, as the bytes of one without a name.
+
+    Args:
+        write: is given the path of an empty file to write to.
+        folder: as for `spilled`, for few bytes too.
+
+    Raises:
+        ResourceFault: there is no room for it.
+    """
+    try:
+        with contextlib.ExitStack() as stack:
+            if _writable(folder):
+                number = stack.enter_context(tempfile.TemporaryFile(dir=folder)).fileno()
+            else:
+                number = os.memfd_create("recsys")
+                stack.callback(os.close, number)
+            write(f"/proc/self/fd/{number}")
+            return _mapped(number)
+    except (OSError, RuntimeError) as error:  # faiss tells a full disk by the latter
+        code = durable.disk_errno(error)
+        if not code:
+            raise
+        raise _no_room("an index", folder, code) from None
+
+
+def _writable(folder: Path | None) -> bool:
+    return folder is not None and os.access(folder, os.W_OK)
+
+
+def _mapped(number: int) -> npt.NDArray[np.uint8]:
+    """The bytes of an open file; they outlive its closing."""
+    return np.frombuffer(mmap.mmap(number, 0), np.uint8)
+
+
+def _no_room(what: str, folder: Path | None, code: int | None) -> ResourceFault:
+    return ResourceFault(
+        f"{what} cannot be set aside: {os.strerror(code or 0)}", value=str(folder),
+        where="work", fix="free space, or name a work folder on another disk",
+    )  # fmt: skip

@@ -135,7 +135,9 @@ def _space(shelf: Shelf, made: Night) -> Space:
     every, vocabulary = made.recommender.item_vectors, made.found.vocabulary
     rows = np.flatnonzero(made.features.present.any(dim=1).numpy())
     settings = shelf.settings
-    items = item_space.build(every, rows, vocabulary.checksum, settings.lists.index)
+    items = item_space.build(
+        every, rows, vocabulary.checksum, settings.lists.index, aside=settings.root
+    )
     model = made.model
     return Space(settings, made.found, model.towers, model.content, made.features, items)
 

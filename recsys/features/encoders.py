@@ -79,12 +79,10 @@ def batch_size(modality: Modality, settings: FeatureSettings) -> int:
 
 
 def device(settings: FeatureSettings) -> str:
-    """The torch device of networks."""
-    if settings.device != "auto":
-        return settings.device
-    import torch
+    """The torch device of networks. Raises `UsageFault` for CUDA where there is none."""
+    from recsys import devices
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return devices.chosen(settings.device, "features.device").type
 
 
 def uses_gpu(modality: Modality, settings: FeatureSettings) -> bool:

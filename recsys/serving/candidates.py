@@ -6,6 +6,7 @@ may keep the lists of those of whom nothing has changed. Called by evaluation an
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from pydantic import Field
 
 from recsys.evaluation.lists import RowSets
 from recsys.serving import index as item_index
+from recsys.serving.exact import Exact
 from recsys.serving.index import Index
 from recsys.settings import Section
 
@@ -104,12 +106,19 @@ def joined(found: Candidates, rows: Rows, similarities: Vectors) -> Candidates:
     return Candidates(np.take_along_axis(every, best, 1), np.take_along_axis(scores, best, 1))
 
 
-def exact_twin(vectors: Vectors, index: Index) -> Index | None:
-    """An exact index over the same items, to fill what an approximate one misses; else None."""
-    if index.settings.kind == "exact":
+def exact_twin(vectors: Vectors, index: Index, aside: Path | None = None) -> Index | None:
+    """An exact index over the same items, to fill what an approximate one misses; else None.
+
+    Args:
+        vectors: `[n, D]` of the items; those of an index that holds them are not copied.
+        index: to fill.
+        aside: as in `index.build`.
+    """
+    if isinstance(index.found_by, Exact):
         return None
-    settings = item_index.IndexSettings(kind="exact")
-    return item_index.build(vectors, index.rows, index.checksum, settings)
+    settings = index.settings.model_copy(update={"kind": "exact"})
+    table = index.found_by.table
+    return item_index.build(vectors, index.rows, index.checksum, settings, aside=aside, table=table)
 
 
 def _fetch(

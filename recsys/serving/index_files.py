@@ -4,15 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
+import numpy.typing as npt
 
 from recsys import durable
 from recsys.errors import InputFault, MismatchFault
 from recsys.serving.exact import Exact
-from recsys.serving.index import METRIC, REFINED, Index, IndexSettings
+from recsys.serving.index import METRIC, Index
+from recsys.serving.index_parts import Parts
+from recsys.serving.index_settings import REFINED, IndexSettings
 
-FILE, DESCRIPTION = "index.faiss", "index.json"
+DESCRIPTION, ROWS, TABLE = "index.json", "rows.npy", "vectors.npy"
+# what json, numpy and faiss raise for damage; memory runs out for a header that claims too much
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, MemoryError)
 
 
 def write(index: Index, folder: Path, model: str) -> None:
@@ -23,19 +27,21 @@ def write(index: Index, folder: Path, model: str) -> None:
         folder: an existing one.
         model: content of the model that made its vectors.
     """
-    built = index._index
-    if isinstance(built, Exact):
-        built = faiss.IndexFlatIP(index.width)
-        built.add(index._index.vectors)
-    faiss.write_index(built, str(folder / FILE))
-    np.save(folder / "rows.npy", index.rows, allow_pickle=False)
+    built = index.found_by
+    files = () if isinstance(built, Exact) else built.files
+    table = built if isinstance(built, Exact) else built.table
+    for number, file in enumerate(files):
+        file.tofile(folder / _part(number))
+    if table is not None:
+        np.save(folder / TABLE, table.table, allow_pickle=False)
+    np.save(folder / ROWS, index.rows, allow_pickle=False)
     description = {
         "metric": METRIC,
         "width": index.width,
         "items": len(index),
         "vocabulary": index.checksum,
         "model": model,
-        "bytes": (folder / FILE).stat().st_size,
+        "bytes": [file.size for file in files],
         "settings": index.settings.model_dump(),
     }
     durable.write_json(folder / DESCRIPTION, description)
@@ -54,38 +60,55 @@ def read(folder: Path, checksum: str, model: str, mapped: bool = False) -> Index
         InputFault: a file is missing or damaged, or longer than it was.
         MismatchFault: it belongs to another catalogue, model or metric, or its parts do not fit.
     """
-    path = folder / FILE
     try:
         described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        rows = np.load(folder / "rows.npy", allow_pickle=False)
-        if path.stat().st_size != described["bytes"]:  # faiss would not look at what follows
-            raise ValueError(f"{path.stat().st_size} bytes instead of {described['bytes']}")
-        # a damaged header may claim a terabyte; no index is larger than twice its file
-        faiss.set_deserialization_vector_byte_limit(max(1 << 20, 2 * path.stat().st_size))
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+        rows = np.load(folder / ROWS, allow_pickle=False)
         settings = IndexSettings.model_validate(described["settings"])
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        found = _opened(folder, described, settings, mapped)
+    except UNREADABLE as error:
         raise InputFault(
-            f"the index cannot be read: {str(error)[:200]}", where=str(path), fix="build it again"
+            f"the index cannot be read: {str(error)[:200]}", where=str(folder), fix="build it again"
         ) from None
-    odd = described.get("width", 0) % 2 if settings.kind in REFINED else 0  # padded to pairs
+    table = found if isinstance(found, Exact) else found.table
+    width = described.get("width", 0)
+    wide = width + (width % 2 if isinstance(found, Parts) and table is not None else 0)  # to pairs
     facts = {
         "metric": (described.get("metric"), METRIC),
         "vocabulary": (described.get("vocabulary"), checksum),
         "model": (described.get("model"), model),
-        "items": (index.ntotal, len(rows)),
-        "width": (index.d, described.get("width", 0) + odd),
-        "measure": (index.metric_type, faiss.METRIC_INNER_PRODUCT),
+        "items": (len(found), len(rows)),
+        "width": (found.width, wide),
+        "vectors": (table and (len(table), table.width), table and (len(rows), width)),
+        "measure": (isinstance(found, Exact) or found.by_inner_product, True),
     }
-    for name, (found, wanted) in facts.items():
-        if found != wanted:
+    for name, (got, wanted) in facts.items():
+        if got != wanted:
             raise MismatchFault(
-                f"the index does not fit: {name}", value=f"{found} instead of {wanted}",
+                f"the index does not fit: {name}", value=f"{got} instead of {wanted}",
                 where=str(folder), fix="build it again for this model and catalogue",
             )  # fmt: skip
-    if settings.kind == "exact":
-        flat: Any = index
-        vectors = faiss.rev_swig_ptr(flat.get_xb(), index.ntotal * index.d)
-        read = Exact(vectors.reshape(index.ntotal, index.d).copy())
-        return Index(rows, described["width"], checksum, settings, read)
-    return Index(rows, described["width"], checksum, settings, index)
+    return Index(rows, width, checksum, settings, found)
+
+
+def _opened(
+    folder: Path, described: dict[str, Any], settings: IndexSettings, mapped: bool
+) -> Exact | Parts:
+    table = None
+    if settings.kind in {"exact", *REFINED}:
+        mode: Any = "c" if mapped else None
+        padded = np.asarray(np.load(folder / TABLE, mmap_mode=mode, allow_pickle=False))
+        table = Exact.of_table(padded, described["items"])
+    if table is not None and settings.kind == "exact":
+        return table
+    sizes = enumerate(described["bytes"])
+    return Parts(tuple(_bytes(folder / _part(n), size, mapped) for n, size in sizes), table)
+
+
+def _bytes(path: Path, size: int, mapped: bool) -> npt.NDArray[np.uint8]:
+    if path.stat().st_size != size:  # faiss would not look at what follows
+        raise ValueError(f"{path.name}: {path.stat().st_size} bytes instead of {size}")
+    return np.asarray(np.memmap(path, np.uint8, "r")) if mapped else np.fromfile(path, np.uint8)
+
+
+def _part(number: int) -> str:
+    return f"part-{number:03}.faiss"

@@ -8,28 +8,23 @@ a busy machine too. Called when `lists.index.kind` is auto.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys.errors import ResourceFault
 from recsys.serving import index as item_index
-from recsys.serving.index import Index, IndexSettings, Rows, Vectors
+from recsys.serving.exact import Exact
+from recsys.serving.index import Index, Rows, Vectors
+from recsys.serving.index_costs import cost, size
+from recsys.serving.index_settings import IndexSettings
 
 SMALL = 10_000  # below so many items nothing beats exact search
 CERTAIN = 1.64  # standard errors: the recall of all users is above the target in 95 of 100 cases
 LISTS = (2, 4, 8)  # times the root of the items
-# microseconds on one core with AVX-512 (benchmarks/index_tuning.py); only their ratios matter, and
-# what every kind takes for a place of the list is left out (0.2)
-EXACT = 3e-5  # a number of a vector, multiplied in blocks, and the best picked
-SCORE = 6e-5  # a number of a centre
-PICK = 1e-5  # an item, for each place of the list, where faiss picks it by 8-bit codes
-CODE8 = 8e-5  # a number as an 8-bit code
-CODE4 = 1.4e-5  # a number as part of a 4-bit code
-VISIT = 9e-5  # a number of a vector in an inverted list
-PROBE, PROBE_PLACE = 0.2, 0.003  # a list, and its part for each place
-RESCORE = 0.1  # an item that is scored again
-STEP = 1.0  # an item that HNSW looks at
+MANY = 1_000_000  # items from which only some are built: MEASURED
+STRETCH = 1 << 20  # items whose exact scores are made at a time
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,13 @@ class Choice:
 
 
 def tuned(
-    vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings, queries: Vectors, k: int
+    vectors: Vectors,
+    rows: Rows,
+    checksum: str,
+    settings: IndexSettings,
+    queries: Vectors,
+    k: int,
+    aside: Path | None = None,
 ) -> Choice:
     """The cheapest index that finds `settings.recall` of the exact k best items of the queries.
 
@@ -68,6 +69,7 @@ def tuned(
             one that finds most is taken.
         queries: `[q, D]` vectors of users, a few hundred of those who will ask.
         k: how many items a search has to find.
+        aside: as in `index.build`.
 
     Raises:
         InputFault: a vector is not finite or zero.
@@ -75,22 +77,31 @@ def tuned(
     """
     shape, most = vectors.shape, settings.memory_mb * 1e6 or math.inf
     plain = settings.model_copy(update={"kind": "exact"})
-    exact = item_index.build(vectors, rows, checksum, plain)
-    whole = Choice(exact, 1.0, True, cost(plain, shape, k))
     if len(rows) < SMALL or not len(queries):
-        return whole
-    best = whole if size(plain, shape) <= most else None
-    truth = exact.search(queries, k)[0]
-    built = exact
+        whole = item_index.build(vectors, rows, checksum, plain, aside=aside)
+        return Choice(whole, 1.0, True, cost(plain, shape, k))
+    dearest = cost(plain, shape, k) if size(plain, shape) <= most else None  # exact search
+    truth = rows[nearest(vectors, queries, k)]
+    dearest = cost(plain, shape, k) if size(plain, shape) <= most else math.inf  # exact search
+    best: Choice | None = None
+    built: Index | None = None
+    table: Exact | None = None
     for levels in _families(settings, shape, k):
-        least = cost(levels[0], shape, k)
-        too_dear = best is not None and best.reached and least >= best.cost
+        bound = best.cost if best is not None and best.reached else math.inf
+        too_dear = cost(levels[0], shape, k) >= min(bound, dearest)
         if too_dear or size(levels[0], shape) > most:
             continue
-        if _structure(built.settings) != _structure(levels[0]):
-            built = item_index.build(vectors, rows, checksum, levels[0])
+        if built is None or _structure(built.settings) != _structure(levels[0]):
+            built = None  # one at a time besides the best
+            built = item_index.build(vectors, rows, checksum, levels[0], aside=aside, table=table)
+            table = _table(built) or table
         found = _least_effort(built, levels, truth, queries, k)
         best = found if found.better(best) else best
+    if best is not None and best.reached and best.cost < dearest:
+        return best
+    if math.isfinite(dearest):
+        whole = item_index.build(vectors, rows, checksum, plain, aside=aside, table=table)
+        return Choice(whole, 1.0, True, dearest)
     if best is None:
         raise ResourceFault(
             "no index fits into the memory that it may take", value=f"{settings.memory_mb} MB",
@@ -98,6 +109,26 @@ def tuned(
             fix=f"{shape[0] * shape[1] / 1e6:.0f} MB hold 8-bit codes",
         )  # fmt: skip
     return best
+
+
+def nearest(vectors: Vectors, queries: Vectors, k: int) -> Rows:
+    """`[q, k]` positions of the best by exact search, best first; a stretch of items at a time."""
+    scores: Vectors = np.zeros((len(queries), 0), np.float32)
+    places: Rows = np.zeros((len(queries), 0), np.int64)
+    for start in range(0, len(vectors), STRETCH):
+        stretch = vectors[start : start + STRETCH]
+        some, at = Exact(stretch).search(queries, min(k, len(stretch)), None, None)
+        scores = np.concatenate([scores, some], axis=1)
+        places = np.concatenate([places, at + start], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        scores = np.take_along_axis(scores, order, 1)
+        places = np.take_along_axis(places, order, 1)
+    return places
+
+
+def _table(built: Index) -> Exact | None:
+    """The vectors that an index holds in the order of its items."""
+    return built.found_by if isinstance(built.found_by, Exact) else built.found_by.table
 
 
 def _structure(settings: IndexSettings) -> tuple[str, int]:
@@ -134,7 +165,10 @@ def _least_effort(
 def _families(
     settings: IndexSettings, shape: tuple[int, ...], k: int
 ) -> Iterator[list[IndexSettings]]:
-    """Settings of each kind by rising effort; each family is one built index."""
+    """Settings of each kind by rising effort; each family is one built index.
+
+    Of many items only what can be built in minutes: no HNSW, one number of lists.
+    """
     count = shape[0]
 
     def levels(kind: str, **changes: list[float]) -> list[IndexSettings]:
@@ -142,7 +176,8 @@ def _families(
         fixed = {key: value[0] for key, value in rest} | {"kind": kind}
         return [settings.model_copy(update=fixed | {name: value}) for value in values]
 
-    for factor in LISTS:
+    many = count > MANY
+    for factor in LISTS[1:2] if many else LISTS:
         lists = min(int(factor * count**0.5), count // 39)
         probes: list[float] = [
             *sorted({round(1.2**step) for step in range(50)} & set(range(lists)))
@@ -152,63 +187,32 @@ def _families(
             yield levels("ivf_pq", probes=probes, lists=[lists], refine=[refine])
     yield levels("pq", refine=[1.2**step for step in range(1, 20)])
     yield levels("sq8", refine=[settings.refine])
+    if many:
+        return
     efforts: list[float] = [round(k * 1.15**step) for step in range(20)]
     yield levels("hnsw", search_effort=efforts)
 
 
-def size(settings: IndexSettings, shape: tuple[int, ...]) -> float:
-    """Bytes that an index over `[n, D]` vectors takes."""
-    count, width = shape
-    match settings.kind:
-        case "sq8":
-            each = width
-        case "pq" | "ivf_pq":
-            each = 4 * width + width // 4 + 8
-        case "ivf":
-            each = 4 * width + 8
-        case "hnsw":
-            each = 4 * width + 8 * settings.neighbours
-        case _:
-            each = 4 * width
-    return float(count * each)
-
-
-def cost(settings: IndexSettings, shape: tuple[int, ...], k: int) -> float:
-    """Microseconds a query on one core, counted from what it looks at."""
-    count, width = shape
-    lists = settings.lists or int(4 * count**0.5)
-    looked = count * min(1.0, settings.probes / max(1, lists))
-    visits = lists * width * SCORE + settings.probes * (PROBE + PROBE_PLACE * k)
-    match settings.kind:
-        case "sq8":
-            return count * (width * CODE8 + PICK * k)
-        case "pq":
-            return count * width * CODE4 + settings.refine * k * RESCORE
-        case "ivf":
-            return visits + looked * width * VISIT
-        case "ivf_pq":
-            return visits + looked * width * CODE4 + settings.refine * k * RESCORE
-        case "hnsw":
-            return STEP * max(settings.search_effort, k)
-        case _:
-            return count * width * EXACT
-
-
 def measured(
-    vectors: Vectors, rows: Rows, checksum: str, settings: IndexSettings, queries: Vectors, k: int
+    vectors: Vectors,
+    rows: Rows,
+    checksum: str,
+    settings: IndexSettings,
+    queries: Vectors,
+    k: int,
+    aside: Path | None = None,
 ) -> Choice:
     """The index of the settings, tuned where they say auto, and what it finds of the exact k best.
 
     Arguments and faults are those of `tuned`.
     """
     if settings.kind == "auto":
-        return tuned(vectors, rows, checksum, settings, queries, k)
-    built = item_index.build(vectors, rows, checksum, settings)
+        return tuned(vectors, rows, checksum, settings, queries, k, aside)
+    built = item_index.build(vectors, rows, checksum, settings, aside=aside)
     spent = cost(built.settings, vectors.shape, k)
     if built.settings.kind == "exact" or not len(queries):
         return Choice(built, 1.0, True, spent)
-    plain = settings.model_copy(update={"kind": "exact"})
-    truth = item_index.build(vectors, rows, checksum, plain).search(queries, k)[0]
+    truth = rows[nearest(vectors, queries, k)]
     found = float(recall(built, truth, queries, k).mean())
     return Choice(built, found, found >= settings.recall, spent)
 

@@ -5,6 +5,7 @@ placed vectors, so that one index serves them all.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,8 @@ import polars as pl
 
 from recsys.errors import InputFault, UsageFault, near
 from recsys.serving import candidates, exact, index
-from recsys.serving.index import Index, IndexSettings
+from recsys.serving.index import Index
+from recsys.serving.index_settings import IndexSettings
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
@@ -125,6 +127,7 @@ def build(
     settings: IndexSettings,
     measure: Measure = "cosine",
     metric: Vectors | None = None,
+    aside: Path | None = None,
 ) -> ItemSpace:
     """An item space.
 
@@ -135,14 +138,15 @@ def build(
         settings: of the index.
         measure: what near means; for unit vectors cosine and Euclidean order alike.
         metric: for co-consumption, see `co_consumption.fit`.
+        aside: as in `index.build`.
 
     Raises:
         InputFault: a vector is zero or not finite.
         ValueError: co-consumption without a metric.
     """
     placed = _placed(vectors[rows], measure, metric)
-    built = index.build(placed, rows, checksum, settings, exact.FEW)
-    return ItemSpace(vectors, measure, metric, built, candidates.exact_twin(placed, built))
+    built = index.build(placed, rows, checksum, settings, exact.FEW, aside)
+    return ItemSpace(vectors, measure, metric, built, candidates.exact_twin(placed, built, aside))
 
 
 def _placed(vectors: Vectors, measure: Measure, metric: Vectors | None) -> Vectors:

@@ -7,6 +7,7 @@ Validation, evaluation, the night and a notebook all make their lists here.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,8 @@ from recsys.serving import (
 )
 from recsys.serving.candidates import Candidates, CandidateSettings
 from recsys.serving.diversity import DiversitySettings
-from recsys.serving.index import Index, IndexSettings
+from recsys.serving.index import Index
+from recsys.serving.index_settings import IndexSettings
 from recsys.serving.index_tuning import Choice
 from recsys.serving.moment import Shop
 from recsys.serving.newcomers import NewcomerSettings
@@ -59,6 +61,20 @@ class ListSettings(Section):
     newcomers: NewcomerSettings = Field(
         NewcomerSettings(), description="lists of users of whom no event is known"
     )
+
+
+@dataclass(frozen=True)
+class Indexing:
+    """How an index is made.
+
+    Attributes:
+        sample: some hundred of the users who will ask; what an index is tuned and measured on.
+            Without it, `auto` is exact.
+        aside: folder in which a large index lies, in files without names; None for memory.
+    """
+
+    sample: Histories | None = None
+    aside: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +182,7 @@ def prepare(
     settings: ListSettings,
     reranker: Reranker | None = None,
     terms: ItemTerms | None = None,
-    sample: Histories | None = None,
+    indexing: Indexing | None = None,
 ) -> Recommender:
     """Item vectors, index and score terms for one moment.
 
@@ -178,8 +194,7 @@ def prepare(
         settings: of lists.
         reranker: fitted weights; None lists as the model scores.
         terms: of the items at the moment; None counts them from the shop's events.
-        sample: some hundred of the users who will ask; what an index is tuned and measured on.
-            Without it, `auto` is exact.
+        indexing: how the index is made; None makes it in memory, and `auto` exact.
     """
     every, known = vectors.of_items(model, features), moment.people_of(model, shop)
     if terms is None:
@@ -187,11 +202,12 @@ def prepare(
     if reranker is None:
         days = model.settings.trends.half_lives_days if settings.candidates.repeats else ()
         reranker = reranking.as_trained(terms, settings.rerank, own_history.names(days))
+    indexing = indexing or Indexing()
     queries = np.zeros((0, every.shape[1] + 1), np.float32)
-    if sample is not None:
-        users = vectors.of_users(model, every, sample, at_seconds, known)
+    if indexing.sample is not None:
+        users = vectors.of_users(model, every, indexing.sample, at_seconds, known)
         queries = with_trend(users, np.ones(len(users)))
-    choice, exact = _indexed(model, every, terms, shop, settings, queries)
+    choice, exact = _indexed(model, every, terms, shop, settings, queries, indexing.aside)
     return Recommender(
         model, every, choice.index, exact, terms, reranker, at_seconds, settings, shop,
         choice.recall, known,
@@ -209,14 +225,16 @@ def narrowed(recommender: Recommender, inside: Mask) -> Recommender:
 
 def _indexed(
     model: TwoTower, every: Vectors, terms: ItemTerms, shop: Shop, settings: ListSettings,
-    queries: Vectors,
+    queries: Vectors, aside: Path | None = None,
 ) -> tuple[Choice, Index | None]:  # fmt: skip
     """The index of what may be listed, and its exact twin where it is approximate."""
     rows = np.flatnonzero(shop.eligible)
     placed = with_trend(every, model.temperature.item() * terms.offsets())[rows]
     count = settings.candidates.count
-    choice = index_tuning.measured(placed, rows, shop.checksum, settings.index, queries, count)
-    return choice, candidates.exact_twin(placed, choice.index)
+    choice = index_tuning.measured(
+        placed, rows, shop.checksum, settings.index, queries, count, aside
+    )
+    return choice, candidates.exact_twin(placed, choice.index, aside)
 
 
 def with_trend(of: Vectors, trend: npt.NDArray[np.floating]) -> Vectors:

@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 from pydantic import Field
 
+from recsys import devices
 from recsys.distributed import ProcessSettings
-from recsys.errors import UsageFault
 from recsys.settings import Section
 from recsys.training.batches import BatchSettings
 from recsys.training.optimizers import OptimizerSettings
@@ -91,15 +91,7 @@ def chosen_device(settings: TrainingSettings) -> torch.device:
     Raises:
         UsageFault: CUDA is asked for and there is none.
     """
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise UsageFault(
-            "there is no CUDA device here", value="cuda", where="training.device",
-            fix="set it to auto or cpu; `recsys doctor` says what torch sees",
-        )  # fmt: skip
-    wanted = settings.device
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted, torch.cuda.current_device() if wanted == "cuda" else 0)
+    return devices.chosen(settings.device, "train.device")
 
 
 def autocast(settings: TrainingSettings, device: torch.device) -> torch.autocast:

@@ -18,7 +18,7 @@ FLOORS = {
 }
 # A library that may be imported only where it is named; everything else may be imported anywhere.
 ONLY_IN = {
-    "faiss": {"recsys/serving/index.py", "recsys/serving/index_files.py", "pipelines/doctor.py"},
+    "faiss": {"recsys/serving/index.py", "recsys/serving/index_parts.py", "pipelines/doctor.py"},
     "mlflow": {"recsys/tracking.py", "pipelines/doctor.py"},
     "ray": {"recsys/engine.py"},
     "fsspec": {"recsys/remote.py"},

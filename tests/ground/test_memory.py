@@ -37,3 +37,26 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(ResourceFault, match="No space left"):
         memory.spilled(memory.SMALL, tmp_path)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_what_is_written_comes_back_as_bytes(tmp_path: Path, named: bool) -> None:
+    found = memory.written(lambda path: Path(path).write_bytes(b"abc"), tmp_path if named else None)
+    assert found.tobytes() == b"abc"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_half_way_is_said(tmp_path: Path) -> None:
+    def faiss_says(path: str) -> None:
+        raise RuntimeError(f"write error in {path}: {os.strerror(errno.ENOSPC)}")
+
+    with pytest.raises(ResourceFault, match="No space left"):
+        memory.written(faiss_says, tmp_path)
+
+
+def test_other_errors_stay_themselves(tmp_path: Path) -> None:
+    def broken(path: str) -> None:
+        raise RuntimeError("an index of no kind")
+
+    with pytest.raises(RuntimeError, match="no kind"):
+        memory.written(broken, tmp_path)

@@ -6,7 +6,7 @@ import pytest
 from recsys.evaluation.lists import RowSets, row_sets
 from recsys.serving import candidates, index
 from recsys.serving.candidates import Candidates
-from recsys.serving.index import IndexSettings
+from recsys.serving.index_settings import IndexSettings
 
 
 def sets(*rows: list[int]) -> RowSets:

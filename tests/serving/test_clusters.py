@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recsys.serving import clusters, index, item_space
-from recsys.serving.index import IndexSettings
+from recsys.serving.index_settings import IndexSettings
 
 DAY = 86_400
 

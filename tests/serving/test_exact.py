@@ -1,7 +1,10 @@
 """Exact search in groups: brute force, with what is hidden, and one query as one of many."""
 
+import pickle
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,3 +61,46 @@ def test_equal_scores_and_few_that_are_allowed(count: int, k: int, seed: int, fe
         there = some[np.isfinite(found)]
         assert len(np.unique(there)) == len(there)
         np.testing.assert_array_equal(query[there], found[np.isfinite(found)])
+
+
+def both_ways(count: int, k: int, seed: int, device: torch.device) -> None:
+    """Torch on a device finds what numpy picks here, up to rounding and among equal scores."""
+    items, queries = vectors(count, seed), vectors(70, seed + 1)
+    random = np.random.default_rng(seed)
+    allowed = random.random(count) < 0.8
+    hidden = (np.repeat(np.arange(70), 2), random.integers(0, count, 140))
+    here = Exact(items).search(queries, min(k, count), allowed, hidden)
+    there = Exact(items, device=device).search(queries, min(k, count), allowed, hidden)
+    np.testing.assert_allclose(here[0], there[0], rtol=1e-5, atol=1e-5)
+    found = np.isfinite(there[0])
+    wanted = queries @ items.T
+    np.testing.assert_allclose(
+        np.take_along_axis(wanted, there[1], 1)[found], there[0][found], rtol=1e-4, atol=1e-5
+    )
+    assert allowed[there[1][found]].all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 2000), st.integers(1, 30), st.integers(0, 1000))
+def test_the_search_of_a_device(count: int, k: int, seed: int) -> None:
+    both_ways(count, k, seed, torch.device("cpu"))
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_the_search_of_a_gpu() -> None:
+    for count, k in ((1, 1), (50, 30), (3000, 20), (200_000, 300)):
+        both_ways(count, k, 0, torch.device("cuda"))
+
+
+def test_a_search_of_a_gpu_goes_on_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    items = vectors(100, 0)
+    made = Exact(items, device=torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    moved = pickle.loads(pickle.dumps(made))
+    for one, other in zip(
+        moved.search(items[:5], 7, None, None), Exact(items).search(items[:5], 7, None, None),
+        strict=True,
+    ):  # fmt: skip
+        assert (one == other).all()

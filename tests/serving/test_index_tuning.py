@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from recsys.errors import ResourceFault
-from recsys.serving import index, index_tuning
-from recsys.serving.index import IndexSettings
+from recsys.serving import index, index_costs, index_tuning
+from recsys.serving.index_settings import IndexSettings
 
 K, WIDTH = 20, 15
 
@@ -33,7 +33,7 @@ def test_it_is_cheaper_than_exact_search_and_finds_the_target_for_others(items: 
     choice = tuned(items, recall=0.95)
     shape = items.shape
     assert choice.index.settings.kind != "exact"
-    assert choice.cost < index_tuning.cost(IndexSettings(), shape, K)
+    assert choice.cost < index_costs.cost(IndexSettings(), shape, K)
     others = clustered(1000, 3)
     exact = index.build(items, np.arange(len(items)), "x", IndexSettings())
     truth = exact.search(others, K)[0]

@@ -7,7 +7,7 @@ import pytest
 from recsys.data.histories import Histories
 from recsys.errors import InputFault, UsageFault
 from recsys.serving import co_consumption, item_space
-from recsys.serving.index import IndexSettings
+from recsys.serving.index_settings import IndexSettings
 from recsys.serving.item_space import Filters
 
 KINDS = [

@@ -9,7 +9,7 @@ import pytest
 from recsys.serving import fallback, recommend, vectors
 from recsys.serving.candidates import CandidateSettings
 from recsys.serving.diversity import DiversitySettings
-from recsys.serving.index import IndexSettings
+from recsys.serving.index_settings import IndexSettings
 from recsys.serving.recommend import ListSettings, Recommender
 
 NOW = 1_000 * 86_400

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.serving import similar
-from recsys.serving.index import IndexSettings
+from recsys.serving.index_settings import IndexSettings
 from recsys.serving.recommend import ListSettings
 
 Made = Any
