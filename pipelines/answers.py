@@ -16,7 +16,8 @@ from recsys.evaluation import baselines as known_baselines
 from recsys.evaluation.baselines import Baseline
 from recsys.models.item_features import ItemFeatures
 from recsys.serving import fallback, recommend
-from recsys.serving.recommend import Indexing, Recommender
+from recsys.serving.indexing import Indexing
+from recsys.serving.recommend import Recommender
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pipelines import erase_files, erase_search, erase_versions
+from pipelines import erase_files, erase_search, erase_versions, indexes
 from pipelines.erase_search import Found
 from pipelines.erase_texts import Target
 from pipelines.runs import Run
@@ -104,6 +104,8 @@ def _everything(settings: Settings, target: Target, found: Found) -> list[str]:
     if {buckets.KIND, catalogue.KIND} & set(kinds.values()):
         # they belong to the log as it was: no run could go on from them
         checkpoints.clear(settings.root / "checkpoints")
+    if target.kind == "item":
+        indexes.clear(settings)  # its vector cannot be taken out of them
     cut = _cut_reports(settings, target, found)
     place = {kind: number for number, kind in enumerate(ORDER)}
     damaged = []
@@ -188,7 +190,10 @@ def _unsure(target: Target) -> list[str]:
 
 
 def _after(target: Target, address: str) -> list[str]:
-    media = ["  its pictures, clips and sounds in the dataset folder are yours to delete, too"]
+    media = [
+        "  indexes of before are removed, for they hold its vector; the next night makes its own",
+        "  its pictures, clips and sounds in the dataset folder are yours to delete, too",
+    ]
     stored = [
         f"  objects at {address} are yours: delete the rows there, in their older versions, too;",
         "  copies here that held any are removed, what came since the last night was not searched;",

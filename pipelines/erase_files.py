@@ -18,6 +18,7 @@ from recsys.models.saved import ITEM_IDS
 
 TEXTS = {".html", ".txt", ".csv", ".toml", ".prom", ".log", ".md"}
 DATABASES = {".db", ".sqlite"}
+NUMBERS = {".faiss", ".npy"}  # of an index, which knows rows of the catalogue and no ids
 BESIDE_DATABASES = ("-wal", "-shm", "-journal")
 # Columns whose texts are the project's own words, or describe items: no user's id stands there.
 OWNED = {
@@ -48,6 +49,8 @@ def _places(path: Path, target: Target) -> int:
     if path.name == ITEM_IDS:
         ids = json.loads(path.read_text(encoding="utf-8"))
         return int(ids.count(target.identifier)) if target.kind == "item" else 0
+    if path.suffix in NUMBERS:
+        return 0
     if path.name.endswith(BESIDE_DATABASES):
         return 0  # its database is read together with it
     if path.suffix in DATABASES:

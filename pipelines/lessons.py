@@ -24,8 +24,8 @@ from recsys.models import two_tower
 from recsys.models.two_tower import TwoTower
 from recsys.progress import say
 from recsys.serving import recommend
+from recsys.serving.indexing import Indexing
 from recsys.serving.moment import Shop
-from recsys.serving.recommend import Indexing
 from recsys.training import trainer
 from recsys.training.run import Report
 from recsys.training.trainer import FitResult, TrainingData

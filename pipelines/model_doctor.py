@@ -18,7 +18,7 @@ from recsys.data import histories, splits
 from recsys.evaluation import health
 from recsys.evaluation.health import ListHealth, VectorHealth
 from recsys.serving import recommend, vectors
-from recsys.serving.recommend import Indexing
+from recsys.serving.indexing import Indexing
 from recsys.training import negatives
 from recsys.training.batches import Batches
 from recsys.training.negatives import NegativeStatistics

@@ -11,6 +11,7 @@ from pipelines import (
     basis,
     encode,
     evaluate,
+    indexes,
     ingest,
     input_gates,
     inputs,
@@ -31,7 +32,8 @@ from recsys.errors import UsageFault
 from recsys.models.item_features import ItemFeatures
 from recsys.progress import say
 from recsys.serving import gates, recommend
-from recsys.serving.recommend import Indexing, Recommender
+from recsys.serving.indexing import Indexing
+from recsys.serving.recommend import Recommender
 from recsys.settings import fingerprint
 
 SAMPLE = 500  # users that an approximate index is measured on
@@ -142,8 +144,15 @@ def _learn(
     train.run(settings, run)
 
 
-def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
-    """Brings the model up to the day; item vectors, index and score terms for its moment."""
+def prepared(settings: Settings, run: Run, plan: Plan, publish: bool = True) -> Night:
+    """Brings the model up to the day; item vectors, index and score terms for its moment.
+
+    Args:
+        settings: all of them.
+        run: a record for the timings.
+        plan: of the night.
+        publish: whether its index is kept: with the work folder's lock.
+    """
     found, at_seconds = plan.found, plan.at_seconds
     with run.timed("catch_up"):
         model, terms = basis.load(settings, found, plan.model, plan.basis)
@@ -156,7 +165,10 @@ def prepared(settings: Settings, run: Run, plan: Plan) -> Night:
         features = stand_ins.item_features(settings, found, model.trained, model.attributes)
         recommender = recommend.prepare(
             model.towers, features, shop, at_seconds, settings.lists, model.reranker, terms,
-            Indexing(_sample(settings, past), settings.root),
+            Indexing(
+                _sample(settings, past), settings.root,
+                indexes.keeper(settings, str(plan.day), publish),
+            ),
         )  # fmt: skip
         run.facts["index"] = index_facts(recommender)
     return Night(plan, model, recommender, past, found.people(past), features)
@@ -183,7 +195,7 @@ def again(settings: Settings, run: Run, found: Inputs, date: str) -> Night:
     if not basis.kept(standing):
         with durable.exclusive(settings.root):
             basis.load(settings, found, model, standing)
-    return prepared(settings, run, plan)
+    return prepared(settings, run, plan, publish=False)
 
 
 def index_facts(recommender: Recommender) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipelines import basis, night_counts, night_lists, night_measures, refilter, story
+from pipelines import basis, indexes, night_counts, night_lists, night_measures, refilter, story
 from pipelines.night import Night, Plan, index_facts, planned, prepared
 from pipelines.runs import Run
 from pipelines.settings import Settings
@@ -65,6 +65,7 @@ def run(
         raise
     _prune(root, settings.nightly.keep)
     basis.prune(settings)
+    indexes.prune(settings)
     run.tell_speeds(len(night.past))
     return result
 

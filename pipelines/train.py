@@ -24,7 +24,7 @@ from recsys.models import saved
 from recsys.models.two_tower import TwoTower
 from recsys.progress import say
 from recsys.serving import handover, recommend, reranking
-from recsys.serving.recommend import Indexing
+from recsys.serving.indexing import Indexing
 from recsys.serving.reranking import Reranker
 from recsys.settings import fingerprint
 from recsys.training.trainer import FitResult

@@ -25,15 +25,15 @@ def write(index: Index, folder: Path, model: str) -> None:
     Args:
         index: as built.
         folder: an existing one.
-        model: content of the model that made its vectors.
+        model: content of the model that made its vectors, or whatever else stands for them.
     """
     built = index.found_by
     files = () if isinstance(built, Exact) else built.files
     table = built if isinstance(built, Exact) else built.table
     for number, file in enumerate(files):
-        file.tofile(folder / _part(number))
+        (folder / _part(number)).write_bytes(file.data)
     if table is not None:
-        np.save(folder / TABLE, table.table, allow_pickle=False)
+        _save(folder / TABLE, table.table)
     np.save(folder / ROWS, index.rows, allow_pickle=False)
     description = {
         "metric": METRIC,
@@ -53,7 +53,7 @@ def read(folder: Path, checksum: str, model: str, mapped: bool = False) -> Index
     Args:
         folder: it was written to.
         checksum: of the catalogue's vocabulary.
-        model: content of the model that makes the queries.
+        model: that was written.
         mapped: leave it on disk and read what searches need, for one larger than memory.
 
     Raises:
@@ -108,6 +108,14 @@ def _bytes(path: Path, size: int, mapped: bool) -> npt.NDArray[np.uint8]:
     if path.stat().st_size != size:  # faiss would not look at what follows
         raise ValueError(f"{path.name}: {path.stat().st_size} bytes instead of {size}")
     return np.asarray(np.memmap(path, np.uint8, "r")) if mapped else np.fromfile(path, np.uint8)
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    """As `np.save`, which does not tell a full disk from another error."""
+    with path.open("wb") as stream:
+        header: Any = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(stream, header)
+        stream.write(array.data)
 
 
 def _part(number: int) -> str:

@@ -24,6 +24,7 @@ Bytes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
+FAISS = str(faiss.__version__)  # the same input may give other parts by another one
 LISTED = ("ivf", "ivf_pq")
 SAMPLE, POINTS = 1 << 16, 64  # items that parts are trained on: so many, or so many for each list
 _opening = threading.Lock()

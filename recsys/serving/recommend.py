@@ -7,7 +7,6 @@ Validation, evaluation, the night and a notebook all make their lists here.
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,6 @@ from recsys.serving import (
     candidates,
     categories,
     diversity,
-    index_tuning,
     moment,
     newcomers,
     own_history,
@@ -35,6 +33,7 @@ from recsys.serving.diversity import DiversitySettings
 from recsys.serving.index import Index
 from recsys.serving.index_settings import IndexSettings
 from recsys.serving.index_tuning import Choice
+from recsys.serving.indexing import Indexing
 from recsys.serving.moment import Shop
 from recsys.serving.newcomers import NewcomerSettings
 from recsys.serving.reranking import ItemTerms, Ranked, Reranker, RerankSettings
@@ -61,20 +60,6 @@ class ListSettings(Section):
     newcomers: NewcomerSettings = Field(
         NewcomerSettings(), description="lists of users of whom no event is known"
     )
-
-
-@dataclass(frozen=True)
-class Indexing:
-    """How an index is made.
-
-    Attributes:
-        sample: some hundred of the users who will ask; what an index is tuned and measured on.
-            Without it, `auto` is exact.
-        aside: folder in which a large index lies, in files without names; None for memory.
-    """
-
-    sample: Histories | None = None
-    aside: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -207,7 +192,7 @@ def prepare(
     if indexing.sample is not None:
         users = vectors.of_users(model, every, indexing.sample, at_seconds, known)
         queries = with_trend(users, np.ones(len(users)))
-    choice, exact = _indexed(model, every, terms, shop, settings, queries, indexing.aside)
+    choice, exact = _indexed(model, every, terms, shop, settings, queries, indexing)
     return Recommender(
         model, every, choice.index, exact, terms, reranker, at_seconds, settings, shop,
         choice.recall, known,
@@ -219,22 +204,20 @@ def narrowed(recommender: Recommender, inside: Mask) -> Recommender:
     made, every = recommender, recommender.item_vectors
     shop = replace(made.shop, eligible=made.shop.eligible & inside)
     nobody = np.zeros((0, every.shape[1] + 1), np.float32)
-    choice, exact = _indexed(made.model, every, made.terms, shop, made.settings, nobody)
+    choice, exact = _indexed(made.model, every, made.terms, shop, made.settings, nobody, Indexing())
     return replace(made, index=choice.index, exact=exact, shop=shop, index_recall=choice.recall)
 
 
 def _indexed(
     model: TwoTower, every: Vectors, terms: ItemTerms, shop: Shop, settings: ListSettings,
-    queries: Vectors, aside: Path | None = None,
+    queries: Vectors, indexing: Indexing,
 ) -> tuple[Choice, Index | None]:  # fmt: skip
     """The index of what may be listed, and its exact twin where it is approximate."""
     rows = np.flatnonzero(shop.eligible)
     placed = with_trend(every, model.temperature.item() * terms.offsets())[rows]
-    count = settings.candidates.count
-    choice = index_tuning.measured(
-        placed, rows, shop.checksum, settings.index, queries, count, aside
-    )
-    return choice, candidates.exact_twin(placed, choice.index, aside)
+    given = (placed, rows, shop.checksum, settings.index, queries, settings.candidates.count)
+    choice = indexing.choice(*given)
+    return choice, candidates.exact_twin(placed, choice.index, indexing.aside)
 
 
 def with_trend(of: Vectors, trend: npt.NDArray[np.floating]) -> Vectors:
