@@ -27,6 +27,7 @@ from recsys.vocabulary import Vocabulary
 EXAMPLES = 3  # of files that cannot be used, by reason
 Vectors = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
 PIECES = 8  # pictures or clips of an item that attention weighs; further ones are not read
 
 
@@ -111,16 +112,19 @@ def item_features(
     """
     several = PIECES if settings.model.items.pooling == "attention" else 1
     parts: dict[str, tuple[Vectors, Mask]] = {}
+    places: dict[str, Rows] = {}
     for modality in encoders.MODALITIES:
         encoder = sources.encoder(settings, modality)
         if encoder is None:
             continue
         store = sources.store(settings, modality, encoder)
         if modality == "text":
-            parts[modality] = store.read(found.items["text_hash"].fill_null("").to_list())
+            kept = store.places(found.items["text_hash"].fill_null("").to_list())
+            vectors, places[modality] = _needed(store.vectors, kept)
         else:
             keys = sources.media(settings, modality, found.items)[1]
-            parts[modality] = pooled(store, keys, several)
+            vectors, places[modality] = pooled(store, keys, several)
+        parts[modality] = vectors, places[modality] >= 0
     if attributes.width(state):
         parts["attributes"] = attributes.encode(found.items, state)
     parts |= _ready_made(settings, found)
@@ -131,6 +135,7 @@ def item_features(
         {name: torch.from_numpy(vectors) for name, (vectors, _) in parts.items()},
         torch.from_numpy(present),
         torch.from_numpy(table),
+        {name: torch.from_numpy(rows) for name, rows in places.items()},
     )
 
 
@@ -144,27 +149,41 @@ def content(settings: Settings) -> str:
     return digest.hexdigest()[:16]
 
 
-def pooled(store: Store, keys: pl.Series, several: int) -> tuple[Vectors, Mask]:
-    """The mean `[N, D]` over each item's pictures, clips or sounds, and which items have any.
+def pooled(store: Store, keys: pl.Series, several: int) -> tuple[Vectors, Rows]:
+    """Means `[n, D]` over the pictures, clips or sounds of n items, and each item's row, or -1.
 
-    Where an item may have `several` vectors: `[N, P, D]`, P the most that any has, its first ones.
+    Where an item may have `several` vectors: `[n, P, D]`, P the most that any has, its first ones.
     """
-    count = len(keys)
     each = keys.to_frame("key").with_row_index("row").explode("key").drop_nulls()
     vectors, present = store.read(each["key"].to_list())
     rows, vectors = each["row"].to_numpy().astype(np.int64)[present], vectors[present]
-    counts = np.bincount(rows, minlength=count)
+    places, rows, counts = _numbered(rows, len(keys))
     most = min(several, int(counts.max(initial=1)))
     if most > 1:
-        places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        pieces = np.full((count, most, store.width), np.nan, np.float32)
-        first = places < most
-        pieces[rows[first], places[first]] = vectors[first]
-        return pieces, counts > 0
-    total = np.zeros((count, store.width), np.float32)
+        order = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        pieces = np.full((len(counts), most, store.width), np.nan, np.float32)
+        first = order < most
+        pieces[rows[first], order[first]] = vectors[first]
+        return pieces, places
+    total = np.zeros((len(counts), store.width), np.float32)
     np.add.at(total, rows, vectors)
-    mean = total / np.maximum(counts, 1)[:, None]
-    return mean.astype(np.float32), counts > 0
+    return (total / counts[:, None]).astype(np.float32), places
+
+
+def _needed(vectors: Vectors, places: Rows) -> tuple[Vectors, Rows]:
+    """Those of `vectors [n, D]` that stand at `places`, -1 for none, and where they stand now."""
+    used = np.unique(places[places >= 0])
+    if len(used) == len(vectors):
+        return vectors, places
+    return vectors[used], np.where(places >= 0, np.searchsorted(used, places), -1)
+
+
+def _numbered(rows: Rows, count: int) -> tuple[Rows, Rows, Rows]:
+    """Of ascending `rows` among `count`: places `[count]`, -1 for none; their places; how many."""
+    there, numbers, counts = np.unique(rows, return_inverse=True, return_counts=True)
+    places = np.full(count, -1, np.int64)
+    places[there] = np.arange(len(there))
+    return places, numbers, counts
 
 
 def _ready_made(settings: Settings, found: Inputs) -> dict[str, tuple[Vectors, Mask]]:

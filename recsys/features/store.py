@@ -66,9 +66,13 @@ class Store:
         """Keys that have neither a vector nor a recorded failure, sorted and distinct."""
         return sorted({key for key in keys if key not in self.rows and key not in self.failures})
 
+    def places(self, keys: Sequence[str]) -> npt.NDArray[np.int64]:
+        """`[n]` rows of `vectors` that `keys` have; -1 where there is none."""
+        return np.array([self.rows.get(key, -1) for key in keys], dtype=np.int64)
+
     def read(self, keys: Sequence[str]) -> tuple[Vectors, npt.NDArray[np.bool_]]:
         """Vectors `[n, D]` of `keys`, zeros where there is none, and which are present `[n]`."""
-        places = np.array([self.rows.get(key, -1) for key in keys], dtype=np.int64)
+        places = self.places(keys)
         present = places >= 0
         vectors = np.zeros((len(places), self.width), np.float32)
         vectors[present] = self.vectors[places[present]]

@@ -4,6 +4,7 @@ The trainer runs it once per unique item of a batch, the pipelines over the whol
 query or a photo is an item with one modality present and goes through the same tower.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -16,6 +17,8 @@ from recsys.models.fusion import FusionSettings
 from recsys.models.id_embedding import IdEmbedding
 from recsys.models.item_features import ItemFeatures
 from recsys.settings import Section
+
+ROWS = 16_384  # items that are looked at together before training
 
 
 class ItemTowerSettings(Section):
@@ -67,16 +70,28 @@ class Projection(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.dropout = Dropout(dropout)
 
-    def standardise(self, values: Tensor) -> None:
-        """Measures mean and deviation of `values [..., D_m]`; constant columns keep deviation 1."""
-        if values.dim() == 3:
-            values = values[~values.isnan().any(dim=-1)]
-        if len(values) < 2:
+    def standardise(self, blocks: Iterable[Tensor]) -> None:
+        """Measures mean and deviation of all `[..., D_m]`; constant columns keep deviation 1.
+
+        Moments of blocks are put together by Chan, Golub and LeVeque (1979).
+        """
+        count, mean, squares, largest = 0, *self.mean.new_zeros(3, len(self.mean)).double()
+        for values in blocks:
+            some = values[~values.isnan().any(dim=-1)] if values.dim() == 3 else values
+            if not len(some):
+                continue
+            some = some.double()
+            shift, total = some.mean(dim=0) - mean, count + len(some)
+            squares = squares + some.var(dim=0, correction=0) * len(some)
+            squares = squares + shift.square() * (count * len(some) / total)
+            mean = mean + shift * (len(some) / total)
+            largest = torch.maximum(largest, some.abs().amax(dim=0))
+            count = total
+        if count < 2:
             return
-        values = values.double()
-        deviation = values.std(dim=0, correction=0)
-        steady = deviation <= 1e-6 * values.abs().amax(dim=0).clamp(min=1e-12)
-        self.mean.copy_(values.mean(dim=0))
+        deviation = (squares / count).sqrt()
+        steady = deviation <= 1e-6 * largest.clamp(min=1e-12)
+        self.mean.copy_(mean)
         self.deviation.copy_(deviation.masked_fill(steady, 1.0))
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
@@ -147,7 +162,9 @@ class ItemTower(nn.Module):
         for number, name in enumerate(self.names):
             projection = self.projections[number]
             assert isinstance(projection, Projection)
-            projection.standardise(self._read(features, name)[features.present[:, number]])
+            has = features.present[:, number].nonzero().squeeze(1)
+            blocks = (features.gather(rows) for rows in torch.split(has, ROWS))
+            projection.standardise(self._read(block, name) for block in blocks)
 
     def forward(self, features: ItemFeatures) -> Tensor:
         """Vectors `[n, D]` of `features`, not normalised."""
@@ -191,7 +208,7 @@ class ItemTower(nn.Module):
 
     def _read(self, features: ItemFeatures, name: str) -> Tensor:
         """The vectors of a modality as the projections take them."""
-        return features.values[name] if self._pools else features.mean(name)
+        return features.each(name) if self._pools else features.mean(name)
 
     def _kept(self, present: Tensor) -> Tensor:
         """`present` with modalities dropped at random; an item never loses all it has."""

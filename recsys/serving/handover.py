@@ -20,9 +20,10 @@ from recsys.serving.moment import Shop
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Vectors = npt.NDArray[np.float32]
 EVENTS = (0.0, 3.0, 10.0, 30.0, 100.0)  # at which an item is half content, half id
 MOST_USERS = 1_000  # more are not asked
-USERS_PER_BLOCK = 64
+SCORES = 1 << 22  # scores of a block of users, at most, but of one user at least
 
 
 def fit(
@@ -50,7 +51,8 @@ def fit(
     asked = histories_module.select(known, tuple(known.user_ids[user] for user in users))
     wanted = [could.rows[could.offsets[user] : could.offsets[user + 1]] for user in users]
     when = at_seconds if moments is None else moments[users]
-    offsets = moment.item_terms(model, shop, at_seconds).offsets()
+    terms = moment.item_terms(model, shop, at_seconds)
+    offsets = np.where(shop.eligible, terms.offsets(), -np.inf)
     people = moment.people_of(model, shop)
     model.handover.fill_(0.0)
     seen = (features, features.only(features.names))
@@ -61,24 +63,26 @@ def fit(
         mixed = model.handed_over(features, whole, content) if events else whole
         every = mixed.numpy()
         asking = vectors.of_users(model, every, asked, when, people) / model.temperature.item()
-        told.append(_likelihood(asking, every, offsets, shop, asked, wanted))
+        told.append(_likelihood(asking, every, offsets, asked, wanted))
     model.handover.fill_(EVENTS[_simplest(np.array(told))])
 
 
 def _likelihood(
-    asking: npt.NDArray[np.float32], every: npt.NDArray[np.float32], offsets: Floats, shop: Shop,
-    asked: Histories, wanted: list[Rows],
-) -> Floats:  # fmt: skip
-    """`[U]` each user's mean log probability of what was wanted among what could be listed."""
-    told = np.empty(len(asking))
-    for start in range(0, len(asking), USERS_PER_BLOCK):
-        scores = asking[start : start + USERS_PER_BLOCK] @ every.T + offsets
-        scores[:, ~shop.eligible] = -np.inf
+    asking: Vectors, every: Vectors, offsets: Floats, asked: Histories, wanted: list[Rows]
+) -> Floats:
+    """`[U]` each user's mean log probability of what was wanted among what could be listed.
+
+    What could not be listed has an offset of -inf.
+    """
+    told, size = np.empty(len(asking)), max(1, SCORES // max(1, len(every)))
+    for start in range(0, len(asking), size):
+        scores = asking[start : start + size] @ every.T + offsets
         for place, row in enumerate(scores):
             user = start + place
             had = asked.items[asked.offsets[user] : asked.offsets[user + 1]]
             row[np.setdiff1d(had, wanted[user])] = -np.inf
-            told[user] = row[wanted[user]].mean() - np.logaddexp.reduce(row)
+            told[user] = row[wanted[user]].mean()
+        told[start : start + size] -= torch.from_numpy(scores).logsumexp(dim=1).numpy()
     return told
 
 

@@ -43,9 +43,10 @@ def generated(tower: ItemTower, generate: Generate, features: ItemFeatures) -> M
 def filled(features: ItemFeatures, made: Made) -> ItemFeatures:
     """`features` with what was made for `made`'s modalities where it lacks them."""
     present, values = features.present.clone(), dict(features.values)
+    places = {name: place for name, place in features.places.items() if name not in made}
     for name, (rows, vectors) in made.items():
         lacks = ~present[rows, features.names.index(name)]
-        value = values[name].clone()
+        value = features.each(name).clone()
         if value.dim() == 3:
             value[rows[lacks]] = torch.nan
             value[rows[lacks], 0] = vectors[lacks]
@@ -53,7 +54,7 @@ def filled(features: ItemFeatures, made: Made) -> ItemFeatures:
             value[rows[lacks]] = vectors[lacks]
         values[name] = value
         present[rows, features.names.index(name)] = True
-    return ItemFeatures(features.names, values, present, features.table_rows)
+    return ItemFeatures(features.names, values, present, features.table_rows, places)
 
 
 def _seen(tower: ItemTower, items: ItemFeatures, content: Tensor) -> Tensor:

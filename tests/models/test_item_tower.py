@@ -1,5 +1,7 @@
 """Item features and the item tower: absence, dropping, standardising, gradients of the table."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -101,6 +103,50 @@ def test_golden_standardise() -> None:
     state = module.state_dict()
     assert state["projections.0.mean"].tolist() == [3, 7]
     assert state["projections.0.deviation"].tolist() == [2, 1]
+
+
+def placed(features: ItemFeatures) -> ItemFeatures:
+    """The same items: only those that have a modality keep a vector of it."""
+    values, places = {}, {}
+    for number, (name, value) in enumerate(features.values.items()):
+        has = features.present[:, number]
+        places[name] = torch.where(has, has.cumsum(0) - 1, -1)
+        values[name] = value[has]
+    return replace(features, values=values, places=places)
+
+
+def test_only_vectors_that_are_there_take_room() -> None:
+    dense, features = catalogue(), placed(catalogue())
+    assert len(features.values["text"]) < N
+    learned = tower()
+    learned.standardise(features)
+    torch.testing.assert_close(learned.state_dict(), tower().state_dict())
+    module, rows = tower().eval(), torch.tensor([7, 3, 3, 0])
+    torch.testing.assert_close(module(features.gather(rows)), module(dense)[rows])
+    torch.testing.assert_close(module(features.to("cpu")), module(dense))
+    assert not features.gather(rows).places
+
+
+def test_items_may_share_a_vector() -> None:
+    text = torch.randn(2, 5)
+    shared = ItemFeatures(
+        ("text",), {"text": text}, torch.ones(3, 2, dtype=torch.bool),
+        places={"text": torch.tensor([1, 0, 1])},
+    )  # fmt: skip
+    assert torch.equal(shared.each("text"), text[[1, 0, 1]])
+    with pytest.raises(ValueError, match="must be"):
+        replace(shared, places={"text": torch.tensor([1, 0])})
+
+
+def test_a_modality_that_nobody_has() -> None:
+    nobody = ItemFeatures(
+        ("text",), {"text": torch.zeros(0, 5)}, torch.tensor([[False, True]] * 3),
+        places={"text": torch.full((3,), -1)},
+    )  # fmt: skip
+    module = ItemTower(ItemTowerSettings(), {"text": 5}, 3, D).eval()
+    module.standardise(nobody)
+    assert module(nobody).isfinite().all()
+    assert nobody.gather(torch.tensor([2])).values["text"].shape == (1, 5)
 
 
 @settings(max_examples=30)

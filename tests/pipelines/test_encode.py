@@ -20,26 +20,30 @@ def store() -> Store:
 
 
 def test_several_pictures_are_averaged() -> None:
-    vectors, present = encode.pooled(store(), KEYS, 1)
+    vectors, places = encode.pooled(store(), KEYS, 1)
     # a, b, c are (0, 1), (2, 3), (4, 5); d is (6, 7)
-    assert vectors.tolist() == [[2, 3], [0, 0], [6, 7], [0, 0], [2, 3]]
-    assert present.tolist() == [True, False, True, False, True]
+    assert places.tolist() == [0, -1, 1, -1, 2]
+    assert vectors.tolist() == [[2, 3], [6, 7], [2, 3]]
 
 
 def test_several_pictures_are_kept_apart_where_attention_pools_them() -> None:
-    vectors, present = encode.pooled(store(), KEYS, 2)
-    nan = np.nan
-    expected = [
-        [[0, 1], [2, 3]], [[nan] * 2] * 2, [[6, 7], [nan] * 2], [[nan] * 2] * 2,
-        [[2, 3], [nan] * 2],
-    ]  # fmt: skip
-    np.testing.assert_array_equal(vectors, np.array(expected))
-    assert present.tolist() == [True, False, True, False, True]
+    vectors, places = encode.pooled(store(), KEYS, 2)
+    lacks = [np.nan] * 2
+    assert places.tolist() == [0, -1, 1, -1, 2]
+    np.testing.assert_array_equal(
+        vectors, np.array([[[0, 1], [2, 3]], [[6, 7], lacks], [[2, 3], lacks]])
+    )
 
 
 def test_one_picture_an_item_needs_no_pooling() -> None:
     vectors, _ = encode.pooled(store(), KEYS[[2, 3]], 8)
-    assert vectors.shape == (2, 2)
+    assert vectors.shape == (1, 2)
+
+
+def test_items_without_pictures_take_no_memory() -> None:
+    vectors, places = encode.pooled(store(), KEYS[[1, 3]], 1)
+    assert vectors.shape == (0, 2)
+    assert places.tolist() == [-1, -1]
 
 
 def chosen(work: Path, **features: object) -> Settings:

@@ -1,5 +1,7 @@
 """Generated vectors: near what they stand in for, and only where something is missing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -87,6 +89,19 @@ def test_items_of_several_pictures_get_one(made: stand_ins.Made) -> None:
     assert torch.isfinite(after[0, 0]).all()
     assert after[0, 1:].isnan().all()
     assert torch.equal(after[3], several[3])
+
+
+def test_items_that_share_vectors_are_filled_one_by_one(made: stand_ins.Made) -> None:
+    before = lacking(items())
+    has = before.present[:, 1]
+    places = {"image": torch.where(has, has.cumsum(0) - 1, -1)}
+    sharing = replace(
+        before, values=before.values | {"image": before.values["image"][has]}, places=places
+    )
+    after = stand_ins.filled(sharing, made)
+    filled = after.present[:, 1]
+    expected = stand_ins.filled(before, made).each("image")
+    assert torch.equal(after.each("image")[filled], expected[filled])
 
 
 def test_nothing_is_generated_where_nothing_lacks(made: stand_ins.Made) -> None:
