@@ -13,7 +13,7 @@ from recsys.evaluation.item_knn import fit_item_knn
 from recsys.evaluation.lists import Mask, Rows, RowSets, Scores, Sequences
 from recsys.evaluation.markov import fit_markov
 from recsys.evaluation.own_history import fit_own_history
-from recsys.evaluation.popular import fit_popular, fit_recent_popular
+from recsys.evaluation.popular import Popular, fit_popular, fit_recent_popular
 from recsys.evaluation.ranking import rank
 from recsys.settings import Section
 
@@ -174,6 +174,21 @@ def recommend(
     Returns:
         int64 `[U, k]`, -1 after the last item.
     """
+    if isinstance(baseline, Popular):  # everybody's list is of the same few items
+        most = 0 if seen is None else int(seen.sizes().max(initial=0))
+        few = baseline.best(eligible, k + most)
+        lists = _in_blocks(
+            Popular(baseline.strength[few]), histories, seen and _among(seen, few),
+            np.ones(len(few), np.bool_), k, engine,
+        )  # fmt: skip
+        return np.where(lists >= 0, np.append(few, -1)[lists], -1)
+    return _in_blocks(baseline, histories, seen, eligible, k, engine)
+
+
+def _in_blocks(
+    baseline: Baseline, histories: Sequences, seen: RowSets | None, eligible: Mask, k: int,
+    engine: EngineSettings,
+) -> Rows:  # fmt: skip
     users = len(histories.offsets) - 1
     step = max(1, CELLS_PER_BLOCK // max(1, len(eligible)))
 
@@ -184,3 +199,12 @@ def recommend(
 
     nobody = np.full((0, k), -1, dtype=np.int64)
     return np.concatenate([nobody, *map_buckets(of_block, range(0, users, step), engine)])
+
+
+def _among(seen: RowSets, few: Rows) -> RowSets:
+    """What of `seen` is among `few` ascending rows, by the places there."""
+    width = max(int(seen.rows.max(initial=-1)), int(few.max(initial=-1))) + 1
+    listed = np.zeros(width, np.bool_)
+    listed[few] = True
+    kept = seen.restrict(listed)
+    return RowSets(kept.offsets, np.searchsorted(few, kept.rows))

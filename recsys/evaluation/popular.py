@@ -1,10 +1,11 @@
 """Baselines without a user: most popular, and most popular lately."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from recsys.evaluation.lists import Floats, Scores, Sequences
+from recsys.evaluation.lists import Floats, Mask, Rows, Scores, Sequences
 
 DAY_SECONDS = 86_400
 
@@ -17,9 +18,18 @@ class Popular:
 
     def scores(self, histories: Sequences, start: int, stop: int) -> Scores:  # noqa: ARG002
         """float32 `[stop - start, N]`; histories play no part."""
-        # Dense ranks instead of the sums: float32 would tie what float64 tells apart.
-        places = np.unique(self.strength, return_inverse=True)[1].astype(np.float32)
-        return np.tile(places, (stop - start, 1))
+        return np.tile(self._order, (stop - start, 1))
+
+    @cached_property
+    def _order(self) -> Scores:
+        """Dense ranks instead of the sums: float32 would tie what float64 tells apart."""
+        ranks: Scores = np.unique(self.strength, return_inverse=True)[1].astype(np.float32)
+        return ranks
+
+    def best(self, eligible: Mask, count: int) -> Rows:
+        """Rows of the `count` strongest items of `eligible [N]`, ascending; of equals the lower."""
+        rows = np.flatnonzero(eligible)
+        return np.sort(rows[np.argsort(-self.strength[rows], kind="stable")[:count]])
 
 
 def fit_popular(histories: Sequences, n_items: int) -> Popular:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from recsys.evaluation import baselines
+from recsys.evaluation import baselines, ranking
 from recsys.evaluation.baselines import BaselineSettings
 from recsys.evaluation.lists import row_sets
 
@@ -86,3 +86,20 @@ def test_ease_is_skipped_with_a_reason(tell: Callable) -> None:
     found = baselines.fit_baselines(tell([0, 1]), 6, 10, settings)
     assert list(found.fitted) == ["popular"]
     assert "stops at 5 items (here 6)" in found.skipped["ease"]
+
+
+@pytest.mark.parametrize("name", ["popular", "recent_popular"])
+@pytest.mark.parametrize("repeats", [False, True])
+def test_popular_lists_are_ranked_among_few_as_among_all(
+    name: baselines.BaselineName, repeats: bool, tell: Callable
+) -> None:
+    generator = np.random.default_rng(7)
+    histories = tell(*[generator.integers(0, 40, n).tolist() for n in (3, 0, 12, 30, 1)])
+    fitted = baselines.fit(name, histories, 50, 60, BaselineSettings())
+    eligible = generator.random(50) < 0.7  # ten items tie at nothing
+    seen = None if repeats else row_sets(histories.offsets, histories.items)
+    for k in (1, 7, 60):
+        scores = fitted.scores(histories, 0, 5)
+        expected = ranking.rank(scores, seen, eligible, k)
+        made = baselines.recommend(fitted, histories, seen, eligible, k)
+        assert np.array_equal(made, expected)
