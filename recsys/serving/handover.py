@@ -75,14 +75,15 @@ def _likelihood(
     What could not be listed has an offset of -inf.
     """
     told, size = np.empty(len(asking)), max(1, SCORES // max(1, len(every)))
+    items, base = torch.from_numpy(every).T, torch.from_numpy(offsets.astype(np.float32))
     for start in range(0, len(asking), size):
-        scores = asking[start : start + size] @ every.T + offsets
+        scores = torch.addmm(base, torch.from_numpy(asking[start : start + size]), items)
         for place, row in enumerate(scores):
             user = start + place
             had = asked.items[asked.offsets[user] : asked.offsets[user + 1]]
-            row[np.setdiff1d(had, wanted[user])] = -np.inf
-            told[user] = row[wanted[user]].mean()
-        told[start : start + size] -= torch.from_numpy(scores).logsumexp(dim=1).numpy()
+            row[torch.from_numpy(np.setdiff1d(had, wanted[user]))] = -torch.inf
+            told[user] = row[torch.from_numpy(wanted[user])].double().mean().item()
+        told[start : start + size] -= scores.logsumexp(dim=1).numpy()
     return told
 
 
