@@ -93,12 +93,14 @@ def write(
         How many users have a model list that was made now, and how many one that was kept.
     """
     counts: Counter[str] = Counter(made=0, kept=0)
-    integer_ids, count = night.found.integer_ids, settings.nightly.similar
+    integer_ids = night.found.integer_ids
     release.write_lists(staged, _lists(settings, night, before, counts), integer_ids)
     if before is None:
-        near = similar.frame(night.recommender, night.found.vocabulary.ids, count)
+        ids = pl.Series(night.found.vocabulary.ids, dtype=pl.String)
+        order = release.order(ids, integer_ids["item_id"])
+        near = similar.frames(night.recommender, ids, order, settings.nightly.similar)
     else:
-        near = release.read_similar(before.release).sort("item_id", "rank")
+        near = release.each_similar(before.release)
     release.write_similar(staged, near, integer_ids)
     return dict(counts)
 
@@ -107,7 +109,7 @@ def _lists(
     settings: Settings, night: Night, before: Earlier | None, counts: Counter[str]
 ) -> Iterator[pl.DataFrame]:
     """Lists of users who follow each other, counting whose are `made` and whose `kept`."""
-    everyone = release.in_order(night.people, night.found.integer_ids["user_id"])
+    everyone = night.people.gather(release.order(night.people, night.found.integer_ids["user_id"]))
     mine = histories.places(everyone, pl.Series(night.past.user_ids, dtype=pl.String))
     anew = mine >= 0
     others = [_popular(settings, night, everyone, mine < 0)]

@@ -60,7 +60,7 @@ def run(settings: Settings, run: Run, night: Night) -> str:
         integer_ids = manifest["integer_ids"]
         lists = (without(part, allowed, "user_id") for part in before.each())
         release.write_lists(staged, lists, integer_ids)
-        release.write_similar(staged, near, integer_ids)
+        release.write_similar(staged, [near], integer_ids)
         release.write_popular(staged, popular, integer_ids)
         counts = {
             "users": len(stored_lists.opened(staged.folder)),

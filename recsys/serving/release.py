@@ -4,7 +4,7 @@ Rows are sorted and files written the same way every time: the same date and inp
 bytes. Called by the night; `audit` checks what it published.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,10 @@ def outside_ids(frame: pl.DataFrame, integer_ids: Mapping[str, bool]) -> pl.Data
     return frame.sort(first, "rank") if integer_ids.get(first) else frame
 
 
-def in_order(user_ids: pl.Series, whole: bool) -> pl.Series:
-    """Ids in the order in which their lists are published: texts, or numbers where `whole`."""
-    return user_ids.gather(user_ids.cast(pl.Int64).arg_sort()) if whole else user_ids.sort()
+def order(ids: pl.Series, whole: bool) -> Rows:
+    """Places of ids as what is theirs is published: as texts, or as numbers where `whole`."""
+    places: Rows = (ids.cast(pl.Int64) if whole else ids).arg_sort().to_numpy().astype(np.int64)
+    return places
 
 
 def write_parts(frames: Iterable[pl.DataFrame], folder: Path) -> dict[str, int]:
@@ -130,7 +131,7 @@ def write_lists(
 
     Args:
         staged: the release being written.
-        lists: of everybody, in the order of `in_order`, ids as texts.
+        lists: of everybody, in that `order`, ids as texts.
         integer_ids: which id columns are whole numbers outside.
     """
     outside = (outside_ids(frame, integer_ids) for frame in lists)
@@ -138,10 +139,11 @@ def write_lists(
 
 
 def write_similar(
-    staged: artefacts.Staged, near: pl.DataFrame, integer_ids: Mapping[str, bool]
+    staged: artefacts.Staged, near: Iterable[pl.DataFrame], integer_ids: Mapping[str, bool]
 ) -> None:
     """Writes similar items; arguments as of `write_lists`."""
-    staged.rows |= write_parts([outside_ids(near, integer_ids)], staged.folder / "similar")
+    outside = (outside_ids(frame, integer_ids) for frame in near)
+    staged.rows |= write_parts(outside, staged.folder / "similar")
 
 
 def write_popular(
@@ -159,6 +161,12 @@ def read_lists(folder: Path, columns: list[str] | None = None) -> pl.DataFrame:
         InputFault: the files cannot be read.
     """
     return _frame(parts(folder, "lists"), "lists", folder / "lists", columns)
+
+
+def each_similar(folder: Path) -> Iterator[pl.DataFrame]:
+    """Similar items of a release as they were written, a file at a time, ids as texts."""
+    for part in parts(folder, "similar"):
+        yield _frame([part], "similar", part)
 
 
 def read_similar(folder: Path) -> pl.DataFrame:

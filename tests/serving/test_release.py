@@ -122,7 +122,7 @@ def test_lists_written_block_by_block_are_the_same_bytes(
     some = Ranked(rows, random.normal(size=(250, 4)), random.normal(size=(250, 4, 2)))
     table = release.list_frame(users, some, ("s", "p"), tuple(map(str, range(40))))
     release.write_parts([release.outside_ids(table, kinds)], tmp_path / "table" / "lists")
-    ordered = release.in_order(pl.Series(users), whole)
+    ordered = pl.Series(users).gather(release.order(pl.Series(users), whole))
     blocks = (ordered[start : start + together] for start in range(0, 250, together))
     frames = (table.filter(pl.col("user_id").is_in(block.implode())) for block in blocks)
     (tmp_path / "blocks").mkdir()
