@@ -35,10 +35,11 @@ class EngineSettings(Section):
         "local", description="this process, or a Ray cluster (extra `scale`)"
     )
     threads: int = Field(
-        1,
-        ge=1,
+        0,
+        ge=0,
         le=256,
-        description="local: buckets worked on at once; torch and faiss thread by themselves",
+        description="local: blocks of users or items worked on at once, a core each; 0: as many as "
+        "torch has threads (OMP_NUM_THREADS), but for ingest one, which polars spreads",
     )
     address: str = Field(
         "", description="ray: of a running cluster, or auto; empty starts one on this machine"
@@ -46,6 +47,10 @@ class EngineSettings(Section):
     retries: int = Field(
         3, ge=0, le=100, description="ray: how often a part is tried again after a lost node"
     )
+
+    def in_turn(self) -> "EngineSettings":
+        """The same for parts that are large, or spread over the cores by themselves."""
+        return self.model_copy(update={"threads": self.threads or 1})
 
 
 HERE = EngineSettings()
@@ -57,7 +62,8 @@ def map_buckets(
     """`function` of every part, in the order of `parts`, wherever it runs.
 
     Parts are taken, and results are there, as the caller asks for them: only as many are held as
-    it takes to keep everybody busy.
+    it takes to keep everybody busy. Each is worked on by one thread, torch's included: so cores are
+    busier than where all work on one part, and results do not depend on how many there are.
 
     Args:
         function: of one part, a bucket's number or its rows; for Ray it and what it refers to are
@@ -71,13 +77,29 @@ def map_buckets(
     """
     if settings.kind == "ray":
         yield from _by_tasks(_joined(settings), function, parts, settings.retries)
-    elif settings.threads == 1:
-        yield from map(function, parts)
-    else:
-        with ThreadPoolExecutor(settings.threads) as pool:
-            most = AHEAD * settings.threads
-            begun = _ahead(lambda part: pool.submit(function, part), parts, lambda: most)
+        return
+    with _a_core_each() as cores:
+        threads = settings.threads or cores
+        if threads == 1:
+            yield from map(function, parts)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            begun = _ahead(lambda part: pool.submit(function, part), parts, lambda: AHEAD * threads)
             yield from (future.result() for future in begun)
+
+
+@contextlib.contextmanager
+def _a_core_each() -> Iterator[int]:
+    """Inside, who calls torch has one thread of it; gives the number that there are outside."""
+    torch: Any = sys.modules.get("torch")
+    cores: int = torch.get_num_threads() if torch else 1
+    if torch:
+        torch.set_num_threads(1)
+    try:
+        yield cores
+    finally:
+        if torch:
+            torch.set_num_threads(cores)
 
 
 def _ahead(start: Callable[[P], R], parts: Iterable[P], most: Callable[[], int]) -> Iterator[R]:

@@ -108,7 +108,7 @@ def clean(
             return tally
 
         tally = Tally()
-        for one in map_buckets(of_bucket, range(settings.buckets), engine):
+        for one in map_buckets(of_bucket, range(settings.buckets), engine.in_turn()):
             tally.add(one)
         keeper.forget_others(found)
     warnings += _unknown_items(tally, settings)
@@ -141,7 +141,7 @@ def opened(
     with contextlib.ExitStack() as stack:
         aside = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         keeper = Keeper(settings, now_seconds, erased, aside, lasting=folder is not None)
-        found = list(map_buckets(keeper.part, paths, engine))
+        found = list(map_buckets(keeper.part, paths, engine.in_turn()))
         for part in found:
             schemas.compare(found[0].shape, part.shape)
         yield Opened(keeper, found, verified)

@@ -4,7 +4,6 @@ Picking is dearer than multiplying: so the best groups of items are picked first
 and then the best of their members; the k best items lie in at most k groups. Used by the index.
 """
 
-import functools
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from recsys import memory
-from recsys.models.precision import quick_products
+from recsys.models.precision import products_are_float32, quick_products
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
@@ -186,13 +185,3 @@ def _largest(values: torch.Tensor, k: int) -> torch.Tensor:
         taken[tied] = above | (equal & (equal.cumsum(axis=1) <= wanted))
         at = np.flatnonzero(taken)
     return torch.from_numpy(at.reshape(-1, k) % every.shape[1])
-
-
-@functools.cache
-def products_are_float32() -> bool:
-    """Whether oneDNN multiplies in float32 on this processor when it may do less: it is tried."""
-    random = torch.Generator().manual_seed(0)
-    one, other = (torch.randn(64, 64, generator=random) for _ in range(2))
-    with quick_products():
-        error = (one @ other - one.double() @ other.double()).abs().max()
-    return bool(error < 1e-4)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from recsys.data.histories import Histories
 from recsys.data.people import People
 from recsys.models.item_features import ItemFeatures
-from recsys.models.precision import quick_products
+from recsys.models.precision import products_are_float32, quick_products
 from recsys.models.two_tower import TwoTower
 
 Rows = npt.NDArray[np.int64]
@@ -38,7 +38,6 @@ def of_items(model: TwoTower, features: ItemFeatures) -> Vectors:
 
 
 @torch.inference_mode()
-@quick_products()
 def of_users(
     model: TwoTower,
     items: Vectors,
@@ -49,7 +48,8 @@ def of_users(
     """Vectors `[U, D]` of all users: their last state; zeros for users without events.
 
     A user's vector never depends on who else is asked for, on a CPU to the last bit: blocks have
-    shapes that the lengths of histories fix, and are filled up with users of their own.
+    shapes that the lengths of histories fix, and are filled up with users of their own. Several
+    threads may ask at once: products are quick only where they stay float32.
 
     Args:
         model: in evaluation mode.
@@ -73,9 +73,10 @@ def of_users(
             users = members[start : start + size]
             full = np.resize(users, size)
             known = None if told is None else torch.from_numpy(told[full]).to(device)
-            state = _last_states(
-                model, table, histories, full, lengths[full], moments[full], width, known
-            )
+            with quick_products(products_are_float32()):
+                state = _last_states(
+                    model, table, histories, full, lengths[full], moments[full], width, known
+                )
             result[users] = state[: len(users)]
     return result
 

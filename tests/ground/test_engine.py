@@ -2,11 +2,13 @@
 
 import importlib.util
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from recsys.engine import AHEAD, EngineSettings, Work, leave, map_buckets, stream
 from recsys.errors import InputFault, UsageFault
@@ -22,6 +24,33 @@ def test_threads_change_nothing() -> None:
             1,
             4,
         ]
+
+
+def test_who_works_has_one_thread_of_torch() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for settings, workers in (
+            (EngineSettings(), 3), (EngineSettings(threads=2), 2), (EngineSettings().in_turn(), 1)
+        ):  # fmt: skip
+            meet = threading.Barrier(workers, timeout=60)  # all have to work at once
+
+            def work(_: int, meet: threading.Barrier = meet) -> int:
+                meet.wait()
+                return torch.get_num_threads()
+
+            assert list(map_buckets(work, range(2 * workers), settings)) == [1] * 2 * workers
+            assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_who_stops_in_the_middle_has_the_threads_back() -> None:
+    before = torch.get_num_threads()
+    results = map_buckets(lambda part: part, range(9), EngineSettings(threads=2))
+    assert next(results) == 0
+    results.close()
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("threads", [1, 2])

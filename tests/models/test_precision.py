@@ -17,3 +17,15 @@ def test_it_is_as_before_afterwards_and_products_are_products() -> None:
     assert torch.backends.mkldnn.matmul.fp32_precision == before
     with quick_products(False):
         assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_what_another_thread_needs_stays() -> None:
+    products = torch.backends.mkldnn.matmul
+    before = products.fp32_precision
+    one, other = quick_products(), quick_products()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert products.fp32_precision == "bf16"
+    other.__exit__(None, None, None)
+    assert products.fp32_precision == before

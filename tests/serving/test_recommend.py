@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recsys.engine import EngineSettings, map_buckets
 from recsys.serving import fallback, recommend, vectors
 from recsys.serving.candidates import CandidateSettings
 from recsys.serving.diversity import DiversitySettings
@@ -80,6 +81,22 @@ def test_a_list_does_not_depend_on_who_else_is_listed(
             strict=True,
         ):  # fmt: skip
             np.testing.assert_array_equal(one[some], other)
+
+
+def test_several_threads_list_as_one_does(made: Made) -> None:
+    recommender = made(items=300, weights=(1.0, 0.3, 0.2), events=[5] * 9)
+    random = np.random.default_rng(0)
+    histories = [random.integers(0, 300, size).tolist() for size in random.integers(1, 230, 200)]
+    parts = [log_of(histories[start : start + 5]) for start in range(0, 200, 5)]
+    alone, together = (
+        list(
+            map_buckets(lambda part: recommender.lists(part, 10), parts, EngineSettings(threads=n))
+        )
+        for n in (1, 8)
+    )
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.rows, other.rows)
+        np.testing.assert_array_equal(one.scores, other.scores)
 
 
 def test_only_the_last_events_count(made: Made) -> None:
