@@ -15,7 +15,7 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 
-from pipelines import answers, inputs, lessons, train
+from pipelines import answers, inputs, questions, train
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
 from pipelines.trained import Model
@@ -63,7 +63,7 @@ class Week:
 
 
 def gathered(settings: Settings, found: Inputs, model: Model, split: Split, part: int) -> Week:
-    asked = lessons.question(split, part)
+    asked = questions.question(split, part)
     past = split.window(part).history
     recommender = answers.recommender(settings, found, model, past, asked.at_seconds)
     candidates = recommender.candidates(asked.known, K, asked.moments)

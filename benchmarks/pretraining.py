@@ -22,7 +22,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from pipelines import inputs, lessons, pretrain
+from pipelines import inputs, lessons, pretrain, questions
 from pipelines.settings import Settings
 from recsys.data.splits import TEST, VALIDATION
 from recsys.data.synthetic import ShopSettings, plant
@@ -81,7 +81,7 @@ def by_nearness(
     models: tuple[TwoTower, TwoTower],
 ) -> None:  # fmt: skip
     """Recall in the test window of lists by nearness; `unseen` items are also listed alone."""
-    asked = lessons.question(found.split(settings), TEST)
+    asked = questions.question(found.split(settings), TEST)
     past, everything = asked.known, np.ones_like(unseen)
     seen = row_sets(past.offsets, past.items)
     new = asked.relevant.restrict(unseen)
@@ -142,7 +142,7 @@ def recalls(
     """Recall of each user by window, of all items and of those that training does not know."""
     made, split = {}, found.split(settings)
     for window, part in (("validation", VALIDATION), ("test", TEST)):
-        asked = lessons.question(split, part)
+        asked = questions.question(split, part)
         shop = found.shop(split.window(part).history, asked.at_seconds, today=False)
         features = lesson.data.features
         maker = recommend.prepare(towers, features, shop, asked.at_seconds, settings.lists)

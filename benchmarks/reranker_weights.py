@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines import answers, inputs, lessons, trained
+from pipelines import answers, inputs, questions, trained
 from pipelines.inputs import Inputs
-from pipelines.lessons import Question
+from pipelines.questions import Question
 from pipelines.settings import Settings
 from pipelines.trained import Model
 from recsys.data import histories
@@ -60,7 +60,7 @@ def moment(
     events = histories.active(histories.before(whole.events, start + round(days * DAY_SECONDS)))
     parts = np.where(events.times < start, TRAIN, VALIDATION).astype(np.int8)
     split = dataclasses.replace(whole, events=events, parts=parts, validation_seconds=start)
-    asked = lessons.question(split, VALIDATION)
+    asked = questions.question(split, VALIDATION)
     past = split.window(VALIDATION).history
     recommender = answers.recommender(settings, found, model, past, start)
     return Moment(asked, past, recommender, recommender.candidates(asked.known))

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from pipelines import stand_ins
 from pipelines.inputs import Inputs
-from pipelines.lessons import Question
+from pipelines.questions import Question
 from pipelines.settings import Settings
 from pipelines.trained import Model
 from recsys.data.histories import Histories

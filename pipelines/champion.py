@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import answers, catch_up, lessons
+from pipelines import answers, catch_up, questions
 from pipelines.inputs import Inputs
-from pipelines.lessons import Question
+from pipelines.questions import Question
 from pipelines.settings import Settings
 from pipelines.trained import Model
 from recsys import distributed
@@ -62,7 +62,7 @@ def judged(
     """
     if reason := _no_comparison(settings, found, split, challenger, champion):
         return Verdict(True, f"the new model goes live uncompared: {reason}")
-    asked = lessons.question(split, TEST)
+    asked = questions.question(split, TEST)
     k = settings.evaluation.ks[0]
     try:
         theirs = _recall(settings, found, split, asked, champion, k)

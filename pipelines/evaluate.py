@@ -15,7 +15,7 @@ from pipelines import (
     answers,
     encode,
     inputs,
-    lessons,
+    questions,
     staleness,
     stand_ins,
     systems,
@@ -25,7 +25,7 @@ from pipelines import (
 from pipelines.ablation import Ablation
 from pipelines.answers import System
 from pipelines.inputs import Inputs
-from pipelines.lessons import Question
+from pipelines.questions import Question
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from pipelines.systems import LISTS
@@ -120,7 +120,7 @@ def measure(
     split = splits.split(found.events, splits.SplitSettings.model_validate(model.course["split"]))
     if extras.stale:
         staleness.spans(settings, split)  # refused now, not after all else has been measured
-    asked = lessons.question(split, splits.TEST)
+    asked = questions.question(split, splits.TEST)
     past = split.window(splits.TEST).history
     features = stand_ins.item_features(settings, found, model.trained, model.attributes)
     recommender = answers.recommender(settings, found, model, past, asked.at_seconds, features)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import inputs, lessons, stand_ins, train
+from pipelines import inputs, questions, stand_ins, train
 from pipelines.doctor import Finding, as_text
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
@@ -122,7 +122,7 @@ def _judged(check: str, good: bool, found: str, fix: str) -> Finding:
 def _of_model(
     settings: Settings, found: Inputs, model: Model, split: splits.Split, counts: histories.Floats
 ) -> tuple[ListHealth, VectorHealth, VectorHealth]:
-    asked = lessons.question(split, splits.TEST)
+    asked = questions.question(split, splits.TEST)
     shop = found.shop(split.window(splits.TEST).history, asked.at_seconds, today=False)
     features = stand_ins.item_features(settings, found, model.trained, model.attributes)
     recommender = recommend.prepare(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pipelines import answers, catch_up
 from pipelines.inputs import Inputs
-from pipelines.lessons import Question
+from pipelines.questions import Question
 from pipelines.settings import Settings
 from pipelines.trained import Model
 from recsys.data import histories

@@ -7,7 +7,7 @@ from pipelines import answers, catch_up, stand_ins
 from pipelines.ablation import Ablation
 from pipelines.answers import System
 from pipelines.inputs import Inputs
-from pipelines.lessons import Question
+from pipelines.questions import Question
 from pipelines.settings import Settings
 from pipelines.trained import Model
 from recsys.data import splits

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import answers, lessons
+from pipelines import answers, questions
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
 from pipelines.trained import Model
@@ -32,7 +32,7 @@ def measure(
         split: as the model was trained with.
         model: as trained.
     """
-    asked = lessons.question(split, VALIDATION)
+    asked = questions.question(split, VALIDATION)
     past, k = split.window(VALIDATION).history, settings.evaluation.ks[0]
     recommender = answers.recommender(settings, found, model, past, asked.at_seconds)
     candidates = recommender.candidates(asked.known, k, asked.moments)

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines import answers, cli, inputs, lessons, staleness, trade_off, train
+from pipelines import answers, cli, inputs, questions, staleness, trade_off, train
 from pipelines.settings import Settings
 from recsys.data import splits
 from recsys.data.sample_shop import write_shop
@@ -66,7 +66,7 @@ def test_fresh_lists_know_what_happened_before_their_moment_only(chosen: list[st
     settings = load(Settings, None, chosen)
     found, model = inputs.load(settings), train.load(settings)
     split = found.split(settings)
-    asked = lessons.question(split, splits.TEST)
+    asked = questions.question(split, splits.TEST)
     everyone = asked.everyone()
     span = staleness.spans(settings, split)[2]
     log = split.events
@@ -111,7 +111,7 @@ def test_the_trade_off_is_that_of_the_validation_window(chosen: list[str]) -> No
     found, model = inputs.load(settings), train.load(settings)
     split = found.split(settings)
     table, _ = trade_off.measure(settings, found, split, model)
-    asked = lessons.question(split, splits.VALIDATION)
+    asked = questions.question(split, splits.VALIDATION)
     past = split.window(splits.VALIDATION).history
     recommender = answers.recommender(settings, found, model, past, asked.at_seconds)
     lists = answers.lists(recommender, asked, 5, HERE)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipelines import lessons
-from pipelines.lessons import Question
+from pipelines import questions
+from pipelines.questions import Question
 from recsys.data.histories import Histories
 from recsys.data.splits import Split
 from recsys.evaluation.lists import RowSets, row_sets
@@ -25,7 +25,7 @@ def asked(users: int) -> Question:
 
 
 def test_blocks_hold_every_user_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lessons, "BLOCK", 4)
+    monkeypatch.setattr(questions, "BLOCK", 4)
     whole = asked(10)
     parts = whole.blocks()
     assert [len(part.known) for part in parts] == [4, 4, 2]
@@ -70,7 +70,7 @@ def cut(visits: dict[str, list[int]], kind: str = "global_time") -> Split:
 
 def test_where_nobody_returns_validation_asks_for_the_last_event_of_a_visit() -> None:
     visits = {"a": [1, 2], "b": [11, 12, 13], "c": [14], "d": [15, 16], "e": [18, 25]}
-    found = lessons.examined(cut(visits))
+    found = questions.examined(cut(visits))
     assert found.known.user_ids == ("b", "d")
     assert found.known.items.tolist() == [2, 3, 6]  # of b and d, without their last
     assert found.relevant.rows.tolist() == [4, 7]
@@ -83,12 +83,12 @@ def test_where_nobody_returns_validation_asks_for_the_last_event_of_a_visit() ->
 def test_who_returns_is_asked_while_there_are_enough(returning: int, visits: int) -> None:
     users = {f"r{number}": [1, 2, 11, 12] for number in range(returning)}
     users |= {f"v{number}": [13, 14] for number in range(visits)}
-    found = lessons.examined(cut(users))
-    by_visits = returning < lessons.FEWEST_RETURNING and visits > returning
+    found = questions.examined(cut(users))
+    by_visits = returning < questions.FEWEST_RETURNING and visits > returning
     assert {name[0] for name in found.known.user_ids} == ({"v"} if by_visits else {"r"})
     assert (found.moments is not None) == by_visits
 
 
 def test_leave_one_out_asks_as_it_does() -> None:
     split = cut({"a": [1, 2, 11], "b": [11, 12]}, "leave_one_out")
-    assert lessons.examined(split).known.user_ids == ("a",)
+    assert questions.examined(split).known.user_ids == ("a",)
