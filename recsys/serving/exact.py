@@ -4,6 +4,7 @@ Picking is dearer than multiplying: so the best groups of items are picked first
 and then the best of their members; the k best items lie in at most k groups. Used by the index.
 """
 
+import functools
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ SCORES = 1 << 26  # scores held at a time, 256 MB
 ON_DEVICE = 1 << 29, 512  # the same on a GPU, 2 GB; and queries of a block
 QUERIES = 64  # of a block at most; always as many, for how a product rounds depends on its shape
 FEW = 8  # where single queries are asked
+LARGE = 1 << 28  # bytes of a table from which on it need not stay in memory
 _held = threading.local()
 
 
@@ -45,7 +47,9 @@ class Exact:
     ) -> None:
         count, width = vectors.shape
         rows = max(1, -(-count // MEMBERS)) * MEMBERS
-        padded = memory.spilled(4 * rows * width, aside).view(np.float32).reshape(rows, width)
+        size = 4 * rows * width
+        room = memory.spilled(size, aside if size >= LARGE else None)
+        padded = room.view(np.float32).reshape(rows, width)
         padded[:count], padded[count:] = vectors, 0
         self.__setstate__((padded, count, queries, device))
 

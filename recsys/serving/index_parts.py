@@ -80,6 +80,7 @@ class Parts:
             allowed: bool `[n]`; None for all.
             settings: the kind it was built as, and the effort.
         """
+        library.omp_set_num_threads(torch.get_num_threads())  # who asks may have one core of many
         wide = np.ascontiguousarray(np.pad(queries, ((0, 0), (0, self.width - queries.shape[1]))))
         refined = settings.kind in REFINED
         # codes take no selector: what is not allowed falls out
