@@ -19,6 +19,7 @@ from recsys.data import people, popularity, trends
 from recsys.data.histories import Histories
 from recsys.data.splits import VALIDATION, Split
 from recsys.data.trends import Trends
+from recsys.engine import HERE, map_buckets
 from recsys.evaluation.metrics import match, recall_at_k
 from recsys.models import two_tower
 from recsys.models.two_tower import TwoTower
@@ -113,18 +114,16 @@ def fit(
 
     def validate(candidate: TwoTower) -> float:
         recommender = recommend.prepare(
-            candidate,
-            features,
-            lesson.shop,
-            asked.at_seconds,
-            settings.lists,
+            candidate, features, lesson.shop, asked.at_seconds, settings.lists,
             indexing=Indexing(aside=settings.root),
-        )
-        recalls = [np.zeros(0)]
-        for some in asked.blocks():
+        )  # fmt: skip
+
+        def of_block(some: Question) -> npt.NDArray[np.float64]:
             ranked = recommender.candidates(some.known, moments=some.moments).rows
-            recalls.append(recall_at_k(match(ranked, some.relevant), VALIDATION_K))
-        judged = np.concatenate(recalls)
+            return recall_at_k(match(ranked, some.relevant), VALIDATION_K)
+
+        blocks = map_buckets(of_block, asked.blocks(), HERE)
+        judged = np.concatenate([np.zeros(0), *blocks])
         return float(np.nanmean(judged)) if np.isfinite(judged).any() else math.nan
 
     count_events(model, lesson.data)

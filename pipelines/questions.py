@@ -13,7 +13,7 @@ from recsys.progress import say
 
 Rows = npt.NDArray[np.int64]
 FEWEST_RETURNING = 10  # users with a history in a validation window, or its visits are asked about
-BLOCK = 4096  # users
+BLOCK = 1024  # users
 
 
 @dataclass(frozen=True)

@@ -150,13 +150,9 @@ def settle(settings: Settings, model: TwoTower, lesson: Lesson) -> Reranker:
             asked.at_seconds, asked.moments,
         )  # fmt: skip
     recommender = recommend.prepare(
-        model,
-        lesson.data.features,
-        lesson.shop,
-        asked.at_seconds,
-        settings.lists,
+        model, lesson.data.features, lesson.shop, asked.at_seconds, settings.lists,
         indexing=Indexing(aside=settings.root),
-    )
+    )  # fmt: skip
     some = asked.sample(settings.lists.rerank.users)
     return reranking.fit(
         recommender.candidates(some.known, moments=some.moments), model.temperature.item(),
