@@ -2,13 +2,15 @@
 
     python benchmarks/nightly_speed.py --items 10000 100000 --users 1000
     python benchmarks/nightly_speed.py --items 10000 100000 --peers /tmp/rectools/bin/python
+    python benchmarks/nightly_speed.py --items 10000 100000 --users 3072 --threads 1 2
 
 64 wide, histories of 100 events, the top 100 with everything seen left out: user states, search and
 filters, reranking, the table of lists, Parquet, all as the night calls them, with a model that has
 not been trained (speed does not ask for that). The bare loop multiplies, hides and picks with torch
 and nothing else. `--peers` times the search alone, in turn with that of `implicit` and RecTools in
 an environment of their own (`pip install torch==2.13.0`, then `rectools[torch] implicit`), on the
-same random vectors and seen items; all must find the same scores. One thread.
+same random vectors and seen items; all must find the same scores. One thread. `--threads` makes
+whole lists by so many blocks at once and counts by the clock.
 """
 
 import argparse
@@ -100,19 +102,18 @@ def beside_peers(items: int, users: int, peers: str, folder: Path) -> dict[str, 
     return rates
 
 
-def of_night(items: int, users: int, folder: Path) -> dict[str, float]:
-    """The stages of a night."""
+def prepared(items: int, users: int) -> tuple[Any, Any]:
+    """A recommender with a model that is not trained, and histories."""
     import torch
 
     from recsys.data.histories import Histories
     from recsys.models import two_tower
     from recsys.models.item_features import ItemFeatures
     from recsys.models.two_tower import ModelSettings
-    from recsys.serving import candidates, recommend, release, vectors
+    from recsys.serving import recommend
     from recsys.serving.moment import Shop
     from recsys.serving.recommend import ListSettings
 
-    torch.set_num_threads(1)
     random = np.random.default_rng(0)
     features = ItemFeatures((), {}, torch.ones(items, 1, dtype=torch.bool))
     model = two_tower.build(ModelSettings(width=WIDTH), features, ("view",), 0).eval()
@@ -124,7 +125,42 @@ def of_night(items: int, users: int, folder: Path) -> dict[str, float]:
     histories = Histories(names, offsets, rows, ones, times, ones.astype(np.float32))
     shop = Shop(np.ones(items, np.bool_), rows, times, np.full(items, NOW - 99.0 * DAY), "")
     settings = ListSettings.model_validate({"candidates": {"count": K}})
-    recommender = recommend.prepare(model, features, shop, NOW, settings)
+    return recommend.prepare(model, features, shop, NOW, settings), histories
+
+
+def by_threads(items: int, users: int, threads: list[int]) -> dict[str, float]:
+    """Users a second by the clock, states to table, with so many blocks at once."""
+    from recsys.data import histories
+    from recsys.engine import EngineSettings, map_buckets
+    from recsys.serving import release
+
+    recommender, past = prepared(items, users)
+    ids = tuple(f"i{item:07d}" for item in range(items))
+
+    def of_block(part: Any) -> Any:
+        ranked = recommender.lists(part, K)
+        return release.list_frame(part.user_ids, ranked, recommender.names, ids)
+
+    found = {}
+    for count in threads:
+        blocks = np.array_split(np.arange(users), 16)
+        begin = time.perf_counter()
+        parts = (histories.of(past, block) for block in blocks)
+        for _ in map_buckets(of_block, parts, EngineSettings(threads=count)):
+            pass
+        found[f"{count} threads"] = users / (time.perf_counter() - begin)
+    return found
+
+
+def of_night(items: int, users: int, folder: Path) -> dict[str, float]:
+    """The stages of a night."""
+    import torch
+
+    from recsys.serving import candidates, recommend, release, vectors
+
+    torch.set_num_threads(1)
+    recommender, histories = prepared(items, users)
+    names, rows = histories.user_ids, histories.items
     ids = tuple(f"i{item:07d}" for item in range(items))
 
     def bare() -> None:
@@ -138,7 +174,8 @@ def of_night(items: int, users: int, folder: Path) -> dict[str, float]:
 
     found: dict[str, float] = {}
     states, found["states"] = rate(
-        lambda: vectors.of_users(model, recommender.item_vectors, histories, NOW), users
+        lambda: vectors.of_users(recommender.model, recommender.item_vectors, histories, NOW),
+        users,
     )
     asked = recommend.with_trend(states, np.ones(users))
     seen, _ = rate(lambda: recommend.seen_items(histories), users)
@@ -164,6 +201,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--peers", help="python with rectools and implicit")
+    parser.add_argument("--threads", type=int, nargs="+", help="whole lists by these, by the clock")
     parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.answer:
@@ -171,13 +209,14 @@ def main() -> None:
         return
     for items in asked.items:
         with tempfile.TemporaryDirectory() as name:
-            turns = [
-                beside_peers(items, asked.users, asked.peers, Path(name))
-                if asked.peers
-                else of_night(items, asked.users, Path(name))
-                for _ in range(ROUNDS)
-            ]
-        print(f"{items:,} items, users per CPU second")
+            if asked.threads:
+                turn = functools.partial(by_threads, items, asked.users, asked.threads)
+            elif asked.peers:
+                turn = functools.partial(beside_peers, items, asked.users, asked.peers, Path(name))
+            else:
+                turn = functools.partial(of_night, items, asked.users, Path(name))
+            turns = [turn() for _ in range(ROUNDS)]
+        print(f"{items:,} items, users {'a' if asked.threads else 'per CPU'} second")
         print_spread(turns)
 
 
