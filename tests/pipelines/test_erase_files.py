@@ -100,12 +100,12 @@ def test_quarantine_and_failures_lose_its_rows() -> None:
 
 
 def test_what_cannot_be_rewritten_is_said(tmp_path: Path) -> None:
-    path = tmp_path / "index.faiss"
+    path = tmp_path / "numbers.bin"
     path.write_bytes(b"\x00\xffu17\x00")
     assert erase_files.places(path, USER) == 1
     with pytest.raises(InputFault, match="cannot be rewritten"):
         erase_files.replace(path, USER)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["index.faiss"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["numbers.bin"]
 
 
 def test_a_damaged_table_is_said(tmp_path: Path) -> None:
