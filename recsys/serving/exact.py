@@ -21,7 +21,7 @@ Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 MEMBERS = 16  # of a group
 SCORES = 1 << 26  # scores held at a time, 256 MB
-ON_DEVICE = 1 << 29, 512  # the same on a GPU, 2 GB; and queries of a block
+ON_GPU = 8  # times as many scores, 2 GB, and queries of a block
 QUERIES = 64  # of a block at most; always as many, for how a product rounds depends on its shape
 FEW = 8  # where single queries are asked
 LARGE = 1 << 28  # bytes of a table from which on it need not stay in memory
@@ -74,8 +74,9 @@ class Exact:
         if self._device is not None and self._device.type == "cuda":
             # it may come from a process with a GPU
             self._device = self._device if torch.cuda.is_available() else None
-        scores, queries = (SCORES, self._queries) if self._device is None else ON_DEVICE
-        self._block = int(np.clip(scores // len(self.table), FEW, queries))
+        times = 1 if self._device is None else ON_GPU
+        most = times * self._queries
+        self._block = int(np.clip(times * SCORES // len(self.table), FEW, most))
 
     def __len__(self) -> int:
         return self._count

@@ -157,6 +157,7 @@ def build(
         table = Exact(vectors, queries, device, aside)
     if table is not None and kind == "exact":
         return Index(rows, width, checksum, settings, table)
+    table = table if kind in REFINED else None
     parts = index_parts.build(vectors, settings, device, aside, table)
     return Index(rows, width, checksum, settings, parts)
 

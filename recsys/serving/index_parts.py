@@ -139,13 +139,10 @@ def build(
         settings: of an approximate kind.
         device: a GPU, which fills inverted lists where faiss can use it; None for the processor.
         aside: folder for the parts, as `memory.written`; None for memory.
-        table: of these vectors, where there is one already.
+        table: of these vectors, for kinds that are `REFINED`.
     """
     count, width = vectors.shape
-    refined = settings.kind in REFINED
-    if refined and table is None:
-        table = Exact(vectors, device=device, aside=aside)
-    wide = width + (width % 2 if refined else 0)  # codes of two numbers each
+    wide = width + (width % 2 if settings.kind in REFINED else 0)  # codes of two numbers each
     empty = _empty(settings, count, wide)
     if not empty.is_trained:
         sample = _widened(_sample(vectors, settings, empty), wide)

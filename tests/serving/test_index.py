@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.errors import InputFault, MismatchFault
+from recsys.errors import InputFault, MismatchFault, UsageFault
 from recsys.serving import index, index_files
 from recsys.serving.index_settings import IndexSettings
 
@@ -255,3 +256,13 @@ def test_many_readers_of_an_index_that_nothing_changes(kind: IndexSettings) -> N
     }  # fmt: skip
     with pytest.raises(dataclasses.FrozenInstanceError):
         built.rows = np.arange(3)  # type: ignore[misc]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@each_kind
+def test_a_gpu_that_is_not_there(kind: IndexSettings) -> None:
+    chosen = kind.model_copy(update={"device": "cuda"})
+    with pytest.raises(UsageFault, match=r"no CUDA(.|\n)*lists.index.device"):
+        index.build(vectors(200), np.arange(200), "x", chosen)
+    chosen = kind.model_copy(update={"device": "auto"})
+    index.build(vectors(200), np.arange(200), "x", chosen)

@@ -1,5 +1,8 @@
 """The index that tunes itself: at the target, within its memory, cheaper than exact search."""
 
+import itertools
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -79,3 +82,42 @@ def test_recall_by_hand() -> None:
     assert index_tuning.recall(built, np.array([[0, 2]]), queries, 2).tolist() == [1]
     assert index_tuning.recall(built, np.array([[0, 1]]), queries, 2).tolist() == [0.5]
     assert index_tuning.recall(built, np.array([[1, -1]]), queries, 2).tolist() == [0]
+
+
+def test_of_many_items_only_some_are_built(
+    items: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[tuple[str, int]] = []
+    build = index.build
+
+    def counting(*given: Any, **more: Any) -> index.Index:
+        built.append((given[3].kind, given[3].lists))
+        return build(*given, **more)
+
+    monkeypatch.setattr(index, "build", counting)
+    falling = itertools.count(1000, -1)  # nothing is too dear to be tried
+    monkeypatch.setattr(
+        index_tuning, "cost", lambda some, *_: 1e9 if some.kind == "exact" else next(falling)
+    )
+    tuned(items, recall=0.95)
+    everything = set(built)
+    built.clear()
+    monkeypatch.setattr(index_tuning, "MANY", len(items) - 1)
+    choice = tuned(items, recall=0.95)
+    fewer, lists = int(2 * len(items) ** 0.5), len(items) // 39
+    assert {("hnsw", 0), ("ivf", fewer), ("ivf", lists)} <= everything
+    assert {kind for kind, _ in built} <= {"ivf", "ivf_pq", "pq", "sq8", "exact"}
+    assert {many for kind, many in built if kind.startswith("ivf")} == {lists}
+    assert choice.reached
+
+
+def test_the_exact_best_are_found_a_stretch_at_a_time(
+    items: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = clustered(20, 2)
+    whole = index_tuning.nearest(items, queries, K)
+    monkeypatch.setattr(index_tuning, "STRETCH", 700)
+    scores = np.einsum("qd,qkd->qk", queries, items[index_tuning.nearest(items, queries, K)])
+    np.testing.assert_allclose(scores, np.einsum("qd,qkd->qk", queries, items[whole]), rtol=1e-6)
+    few = index_tuning.nearest(items[:5], queries, K)
+    assert (np.sort(few, axis=1) == np.arange(5)).all()
