@@ -26,7 +26,8 @@ Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 FAISS = str(faiss.__version__)  # the same input may give other parts by another one
 LISTED = ("ivf", "ivf_pq")
-SAMPLE, POINTS = 1 << 16, 64  # items that parts are trained on: so many, or so many for each list
+WHOLE = 1 << 20  # items from which a sample is learned from:
+SAMPLE, POINTS = 1 << 16, 64  # so many, or so many for each list
 _opening = threading.Lock()
 library: Any = faiss  # its type stubs lack what its wrappers add
 
@@ -145,7 +146,7 @@ def build(
     wide = width + (width % 2 if settings.kind in REFINED else 0)  # codes of two numbers each
     empty = _empty(settings, count, wide)
     if not empty.is_trained:
-        sample = _widened(_sample(vectors, settings, empty), wide)
+        sample = _widened(_sample(vectors, empty), wide)
         empty = _done(empty, lambda index: index.train(sample), device)
     size = settings.shard_items
     stretches = (vectors[start : start + size] for start in range(0, count, size))
@@ -181,10 +182,10 @@ def _empty(settings: IndexSettings, count: int, width: int) -> Any:
             raise ValueError(f"{settings.kind} is no faiss index")
 
 
-def _sample(vectors: Vectors, settings: IndexSettings, empty: Any) -> Vectors:
-    """What to train on: all, where they make one part; faiss draws from them by its own seed."""
+def _sample(vectors: Vectors, empty: Any) -> Vectors:
+    """What to train on, however many parts there are; of few, all: faiss draws from them itself."""
     wanted = max(SAMPLE, POINTS * getattr(empty, "nlist", 0))
-    if len(vectors) <= max(settings.shard_items, wanted):
+    if len(vectors) <= max(WHOLE, wanted):
         return vectors
     drawn = np.random.default_rng(0).choice(len(vectors), wanted, replace=False, shuffle=False)
     return vectors[np.sort(drawn)]

@@ -76,14 +76,17 @@ def test_learned_from_a_sample_it_finds_as_much(
     truth = 2 * index_tuning.nearest(items, users, K)
     whole = index_tuning.recall(built(items, kind, COUNT), truth, users, K).mean()
     monkeypatch.setattr(index_parts, "SAMPLE", 800)
+    monkeypatch.setattr(index_parts, "WHOLE", 2000)
     asked: list[int] = []
     sample = index_parts._sample
     monkeypatch.setattr(
         index_parts, "_sample", lambda *given: asked.append(len(found := sample(*given))) or found
     )
-    made = built(items, kind)
-    assert asked == [64 * 40 if kind.lists else 800]
-    assert index_tuning.recall(made, truth, users, K).mean() > whole - 0.02
+    one, many = built(items, kind, COUNT), built(items, kind)
+    assert asked == [64 * 40 if kind.lists else 800] * 2
+    recalls = [index_tuning.recall(made, truth, users, K).mean() for made in (one, many)]
+    assert min(recalls) > whole - 0.02
+    assert recalls[0] == pytest.approx(recalls[1], abs=0.002)
 
 
 @each_kind
