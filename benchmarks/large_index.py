@@ -54,10 +54,12 @@ def told(what: str) -> Iterator[None]:
     watcher = threading.Thread(target=watch)
     watcher.start()
     begin, used = time.perf_counter(), time.process_time()
-    yield
-    wall, spent = time.perf_counter() - begin, time.process_time() - used
-    over.set()
-    watcher.join()
+    try:
+        yield
+    finally:
+        wall, spent = time.perf_counter() - begin, time.process_time() - used
+        over.set()
+        watcher.join()
     own, every = now()
     print(
         f"{what}: {spent:.1f} CPU s, {wall:.1f} s; own {own:.2f} GB, at most {max(highest):.2f}; "

@@ -210,8 +210,8 @@ def _done(index: Any, work: Callable[[Any], object], device: torch.device | None
 def _opened(file: Bytes) -> Any:
     """The index in these bytes, which it goes on reading."""
     with _opening:  # the limit is that of the process
-        # a damaged header may claim a terabyte; no index is larger than twice its file
-        faiss.set_deserialization_vector_byte_limit(max(1 << 20, 2 * file.size))
+        # a damaged header may claim a terabyte; tables of codes take 8 times their file's centres
+        faiss.set_deserialization_vector_byte_limit((1 << 20) + 10 * file.size)
         reader = library.ZeroCopyIOReader(library.swig_ptr(file), file.size)
         return library.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
 

@@ -144,6 +144,13 @@ def test_processes_of_a_node_share_it(
         assert (one == other).all()
 
 
+def test_many_lists_of_few_codes_are_opened() -> None:
+    items = np.random.default_rng(0).normal(size=(24_000, 64)).astype(np.float32)
+    kind = IndexSettings(kind="ivf_pq", lists=600, probes=600)
+    found = built(items, kind, 2000).search(items[:50], 1)[0]
+    assert (found[:, 0] == 2 * np.arange(50)).mean() > 0.9
+
+
 def test_a_gpu_fills_lists_where_faiss_has_one(
     items: np.ndarray, users: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
