@@ -82,7 +82,6 @@ def tuned(
     if len(rows) < SMALL or not len(queries):
         whole = item_index.build(vectors, rows, checksum, plain, aside=aside)
         return Choice(whole, 1.0, True, cost(plain, shape, k))
-    dearest = cost(plain, shape, k) if size(plain, shape) <= most else None  # exact search
     truth = rows[nearest(vectors, queries, k)]
     dearest = cost(plain, shape, k) if size(plain, shape) <= most else math.inf  # exact search
     best: Choice | None = None
