@@ -8,12 +8,13 @@ import faiss
 import numpy as np
 import pytest
 import torch
+from unit_vectors import clustered as clustered_round
 
 from recsys.serving import candidates, index, index_parts, index_tuning
 from recsys.serving.index_parts import Parts
 from recsys.serving.index_settings import IndexSettings
 
-COUNT, WIDTH, K = 4000, 15, 20
+COUNT, K = 4000, 20
 KINDS = [
     IndexSettings(kind="ivf", lists=40, probes=4),
     IndexSettings(kind="ivf_pq", lists=40, probes=4, refine=4),
@@ -24,11 +25,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 
 
 def clustered(count: int, seed: int) -> np.ndarray:
-    """Unit vectors round 100 centres."""
-    centres = np.random.default_rng(0).normal(size=(100, WIDTH))
-    random = np.random.default_rng(seed)
-    found = centres[random.integers(0, 100, count)] + 0.4 * random.normal(size=(count, WIDTH))
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+    return clustered_round(count, seed, centres=100, spread=0.4)
 
 
 @pytest.fixture(scope="module")

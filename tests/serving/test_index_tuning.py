@@ -5,20 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unit_vectors import WIDTH, clustered
 
 from recsys.errors import ResourceFault
 from recsys.serving import index, index_costs, index_tuning
 from recsys.serving.index_settings import IndexSettings
 
-K, WIDTH = 20, 15
-
-
-def clustered(count: int, seed: int) -> np.ndarray:
-    """Unit vectors round 200 centres."""
-    centres = np.random.default_rng(0).normal(size=(200, WIDTH))
-    random = np.random.default_rng(seed)
-    found = centres[random.integers(0, 200, count)] + 0.3 * random.normal(size=(count, WIDTH))
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+K = 20
 
 
 @pytest.fixture(scope="module")
