@@ -98,7 +98,8 @@ def write(
     if before is None:
         ids = pl.Series(night.found.vocabulary.ids, dtype=pl.String)
         order = release.order(ids, integer_ids["item_id"])
-        near = similar.frames(night.recommender, ids, order, settings.nightly.similar)
+        k, engine = settings.nightly.similar, settings.engine.here()
+        near = similar.frames(night.recommender, ids, order, k, engine)
     else:
         near = release.each_similar(before.release)
     release.write_similar(staged, near, integer_ids)

@@ -52,6 +52,10 @@ class EngineSettings(Section):
         """The same for parts that are large, or spread over the cores by themselves."""
         return self.model_copy(update={"threads": self.threads or 1})
 
+    def here(self) -> "EngineSettings":
+        """The same on this machine alone."""
+        return self.model_copy(update={"kind": "local"})
+
 
 HERE = EngineSettings()
 

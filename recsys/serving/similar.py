@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recsys.engine import HERE, EngineSettings, map_buckets
 from recsys.serving.recommend import Recommender, with_trend
 
 Rows = npt.NDArray[np.int64]
@@ -20,7 +21,11 @@ SCHEMA = {
 
 
 def frames(
-    recommender: Recommender, item_ids: pl.Series, order: Rows, k: int
+    recommender: Recommender,
+    item_ids: pl.Series,
+    order: Rows,
+    k: int,
+    engine: EngineSettings = HERE,
 ) -> Iterator[pl.DataFrame]:
     """The k nearest listable items of every item, itself left out; some items at a time.
 
@@ -32,13 +37,13 @@ def frames(
         item_ids: in row order.
         order: `[N]` rows of the items, as they shall follow each other.
         k: neighbours of an item; with 0 there is one frame, empty.
+        engine: where the blocks are worked on.
     """
-    yield pl.DataFrame(schema=SCHEMA)
-    for start in range(0, len(order), BLOCK) if k else ():
-        block = order[start : start + BLOCK]
+
+    def of_block(block: Rows) -> pl.DataFrame:
         rows, scores = _near(recommender, block, k)
         place, rank = np.nonzero(np.isfinite(scores))
-        yield pl.DataFrame(
+        return pl.DataFrame(
             {
                 "item_id": item_ids.gather(block[place]),
                 "rank": (rank + 1).astype(np.int32),
@@ -47,6 +52,10 @@ def frames(
             },
             schema=SCHEMA,
         )
+
+    yield pl.DataFrame(schema=SCHEMA)
+    starts = range(0, len(order), BLOCK) if k else ()
+    yield from map_buckets(of_block, (order[start : start + BLOCK] for start in starts), engine)
 
 
 def _near(recommender: Recommender, block: Rows, k: int) -> tuple[Rows, Vectors]:
