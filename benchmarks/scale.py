@@ -36,7 +36,9 @@ MADE = {
 
 
 def generate(folder: Path, users: int, events: int, items: int) -> Path:
-    """A log of `users * events` rows in files of a million; items by a Zipf law, with a title."""
+    """A log of `users * events` rows in files of a million; items by a Zipf law, each with a title
+    of its own.
+    """
     random = np.random.default_rng(users)
     weights = 1 / np.arange(1, items + 1)
     log = folder / "interactions"
@@ -51,7 +53,7 @@ def generate(folder: Path, users: int, events: int, items: int) -> Path:
             "timestamp": pl.Series(seconds * 1_000_000).cast(pl.Datetime("us", "UTC")),
         }).write_parquet(log / f"part-{begin // PART:04d}.parquet")  # fmt: skip
     numbers = pl.Series(range(items))
-    title = "thing " + (numbers % 97).cast(pl.String) + " " + (numbers % 89).cast(pl.String)
+    title = "thing " + (numbers % 97).cast(pl.String) + " " + numbers.cast(pl.String)
     pl.DataFrame({"item_id": named("i", numbers, 7), "title": title}).write_parquet(
         folder / "items.parquet"
     )
