@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import answers, lessons, night_lists
+from pipelines import answers, night_lists, questions
 from pipelines.cli import invoke
 from recsys import engine
 from recsys.data import interactions
@@ -124,7 +124,7 @@ def test_a_node_killed_half_way_changes_nothing(
     for module in (interactions, answers, night_lists):
         monkeypatch.setattr(module, "map_buckets", slowly)
     monkeypatch.setattr(encode, "stream", slow_stream)
-    monkeypatch.setattr(lessons, "BLOCK", 10)
+    monkeypatch.setattr(questions, "BLOCK", 10)
     monkeypatch.setattr(night_lists, "FEW_USERS", 0)  # or the night is one task
     for stage in STAGES:
         if not cluster.worker_nodes:
