@@ -16,6 +16,7 @@ from recsys.errors import ResourceFault
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 SMALL = 1 << 22  # bytes that may as well stay in memory
+LARGE = 1 << 28  # bytes that need not stay there, of what is read over and over
 KEPT, LARGEST = (1 << 31) - 1, 32 << 20  # bytes: the most that can be asked for
 
 
@@ -41,19 +42,20 @@ def give_back() -> None:
         trim(0)
 
 
-def spilled(count: int, folder: Path | None) -> npt.NDArray[np.uint8]:
+def spilled(count: int, folder: Path | None, least: int = SMALL) -> npt.NDArray[np.uint8]:
     """`[count]` bytes in a file without a name: where memory is short they lie on disk alone.
 
     The file ends with the array, or with the process, however that ends; nobody else can open it.
 
     Args:
-        count: of bytes; few stay in memory.
+        count: of bytes.
         folder: on the disk to use; None, or one that may not be written, for memory.
+        least: fewer stay in memory.
 
     Raises:
         ResourceFault: there is no room for it.
     """
-    if count < SMALL or not _writable(folder):
+    if count < least or not _writable(folder):
         return np.empty(count, np.uint8)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:

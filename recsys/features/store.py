@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recsys import artefacts, durable
+from recsys import artefacts, durable, memory
 from recsys.errors import InputFault, MismatchFault
 from recsys.features.media import TRANSIENT
 from recsys.progress import say
 
 Vectors = npt.NDArray[np.float32]
 KIND = "embeddings"
+ROWS = 1 << 18  # of a table, read at a time
 TABLE, FAILURES = "vectors.parquet", "failures.parquet"
 FAILURE_SCHEMA = {"key": pl.String, "code": pl.String, "message": pl.String}
 
@@ -97,7 +98,7 @@ def open_store(root: Path, name: str, width: int, *, heal: bool = False) -> Stor
         return store
     try:
         artefacts.read(root / name, KIND)
-        table = pl.read_parquet(root / name / TABLE)
+        keys, vectors = _read(root / name / TABLE)
         failures = pl.read_parquet(root / name / FAILURES)
     except (InputFault, pl.exceptions.PolarsError, OSError) as error:
         if not heal:
@@ -107,16 +108,37 @@ def open_store(root: Path, name: str, width: int, *, heal: bool = False) -> Stor
             ) from None  # fmt: skip
         say(f"embeddings {root / name} are damaged and made again: {str(error)[:200]}")
         return store
-    vectors = table["vector"].to_numpy()
-    if len(table) and vectors.shape[1] != width:
+    if len(keys) and vectors.shape[1] != width:
         raise MismatchFault(
             "stored vectors are of another width", value=f"{vectors.shape[1]} instead of {width}",
             where=str(root / name), fix="remove that folder; the vectors are made again",
         )  # fmt: skip
-    store.rows = {key: row for row, key in enumerate(table["key"])}
-    store.vectors = vectors.reshape(len(table), width).astype(np.float32)
+    store.rows = {key: row for row, key in enumerate(keys)}
+    store.vectors = vectors.reshape(len(keys), width)
     store.failures = {key: (code, text) for key, code, text in failures.iter_rows()}
     return store
+
+
+def _read(path: Path) -> tuple[pl.Series, Vectors]:
+    """Keys and vectors `[n, D]` of a table, some rows at a time; many lie in a file without a name.
+
+    Raises:
+        PolarsError, OSError: it is damaged.
+    """
+    table = pl.scan_parquet(path, glob=False)
+    keys = table.select("key").collect()["key"]
+    kind = table.collect_schema()["vector"]
+    width = kind.size if isinstance(kind, pl.Array) else 0
+    vectors = _room(path.parent, len(keys), width)
+    for start in range(0, len(keys), ROWS):
+        part = table.select("vector").slice(start, ROWS).collect()["vector"]
+        vectors[start : start + ROWS] = part.to_numpy()
+    return keys, vectors
+
+
+def _room(folder: Path, count: int, width: int) -> Vectors:
+    room = memory.spilled(4 * count * width, folder, memory.LARGE)
+    return room.view(np.float32).reshape(count, width)
 
 
 def keep(store: Store, batch: Batch) -> None:
@@ -170,9 +192,13 @@ def publish(store: Store, batches: Iterable[Batch]) -> Store:
             key: (code, text) for key, code, text in batch.failures if code not in TRANSIENT
         }
     order = sorted(range(len(names)), key=names.__getitem__)
-    keys = [names[place] for place in order]
-    width = store.width
-    vectors = np.concatenate(parts)[order]
+    keys, width = [names[place] for place in order], store.width
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order))
+    vectors, start = _room(store.root, len(keys), width), 0
+    for part in parts:
+        vectors[places[start : start + len(part)]] = part
+        start += len(part)
     rows = [(key, *failures[key]) for key in sorted(failures)]
     with artefacts.publishing(store.root, store.name, KIND, current=False) as staged:
         _vector_frame(keys, vectors, width).write_parquet(staged.folder / TABLE)
@@ -181,7 +207,8 @@ def publish(store: Store, batches: Iterable[Batch]) -> Store:
         )
         staged.rows |= {TABLE: len(keys), FAILURES: len(rows)}
     shutil.rmtree(store.journal, ignore_errors=True)
-    return open_store(store.root, store.name, width)
+    found = {key: row for row, key in enumerate(keys)}
+    return Store(store.root, store.name, width, found, vectors, failures)
 
 
 def _vector_frame(keys: Sequence[str], vectors: Vectors, width: int) -> pl.DataFrame:

@@ -24,7 +24,6 @@ SCORES = 1 << 26  # scores held at a time, 256 MB
 ON_GPU = 8  # times as many scores, 2 GB, and queries of a block
 QUERIES = 64  # of a block at most; always as many, for how a product rounds depends on its shape
 FEW = 8  # where single queries are asked
-LARGE = 1 << 28  # bytes of a table from which on it need not stay in memory
 _held = threading.local()
 
 
@@ -47,8 +46,7 @@ class Exact:
     ) -> None:
         count, width = vectors.shape
         rows = max(1, -(-count // MEMBERS)) * MEMBERS
-        size = 4 * rows * width
-        room = memory.spilled(size, aside if size >= LARGE else None)
+        room = memory.spilled(4 * rows * width, aside, memory.LARGE)
         padded = room.view(np.float32).reshape(rows, width)
         padded[:count], padded[count:] = vectors, 0
         self.__setstate__((padded, count, queries, device))

@@ -105,8 +105,7 @@ def test_a_part_may_hold_less_than_is_asked_for() -> None:
 def test_parts_and_vectors_lie_in_files_without_names(
     tmp_path: Path, kind: IndexSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recsys.memory.SMALL", 1 << 10)
-    monkeypatch.setattr("recsys.serving.exact.LARGE", 1 << 10)
+    monkeypatch.setattr("recsys.memory.LARGE", 1 << 10)
     items = clustered(1000, 1)
     made = built(items, kind, 500, aside=tmp_path)
     twin = candidates.exact_twin(items, made, tmp_path)
