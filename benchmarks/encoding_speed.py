@@ -1,6 +1,6 @@
 """Encoding beside its parts: `encode` against decoding alone and the network's forward pass alone.
 
-    python benchmarks/encoding_speed.py [DATA] [--files 192] [--clips 12] [--threads 1]
+    python benchmarks/encoding_speed.py [DATA] [--files 192] [--clips 12] [--threads 1 --decoders 1]
 
 Posters of `DATA/movielens-1m` through the MobileNetV2 of `configs/movielens.toml`, and clips, made
 of those of `DATA/clips`, through the same network over their frames and through motion statistics.
@@ -32,7 +32,7 @@ from recsys.features.decoding import decode
 from recsys.features.encoders import Encoder
 from recsys.settings import load
 
-CONFIG, ROUNDS, DECODERS = Path("configs/movielens.toml"), 3, 2
+CONFIG, ROUNDS = Path("configs/movielens.toml"), 3
 Pairs = list[tuple[str, Path]]
 
 
@@ -55,19 +55,21 @@ def timed(into: dict[str, float], name: str, files: int) -> Iterator[None]:
     into[f"{name}, CPU"] = files / (cpu_seconds() - used)
 
 
-def turn(encoder: Encoder, pairs: Pairs, batch: int, folder: Path) -> dict[str, float]:
+def turn(
+    encoder: Encoder, pairs: Pairs, batch: int, folder: Path, decoders: int
+) -> dict[str, float]:
     """Decoding, the network and both together, once each."""
     found: dict[str, float] = {}
     with timed(found, "decode", len(pairs)):
         ahead = encode.AHEAD * batch
-        ready = [x for _, x in decode(encoder, pairs, ahead, DECODERS, encode.TIMEOUT_SECONDS)]
+        ready = [x for _, x in decode(encoder, pairs, ahead, decoders, encode.TIMEOUT_SECONDS)]
     with timed(found, "forward", len(pairs)):
         for start in range(0, len(ready), batch):
             encoder.encode(ready[start : start + batch])
     shutil.rmtree(folder, ignore_errors=True)
     store = stores.open_store(folder, encoder.fingerprint, encoder.width)
     with timed(found, "encode", len(pairs)):
-        filled = encode.fill(store, lambda: encoder, dict(pairs), batch, DECODERS)
+        filled = encode.fill(store, lambda: encoder, dict(pairs), batch, decoders)
     assert filled.encoded == len(pairs)
     found["encode / slower part"] = found["encode"] / min(found["decode"], found["forward"])
     parts = 1 / found["decode, CPU"] + 1 / found["forward, CPU"]
@@ -99,7 +101,9 @@ def main() -> None:
     parser.add_argument("data", nargs="?", type=Path, default=Path("../shared/data"))
     parser.add_argument("--files", type=int, default=192)
     parser.add_argument("--clips", type=int, default=12)
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--threads", type=int, help="of the network; as they come without it")
+    parser.add_argument("--decoders", type=int, default=2, help="processes")
+    parser.add_argument("--only", default="", help="sides that have this in their name")
     asked = parser.parse_args()
     memory.keep_freed()  # as every command does
     if asked.threads:
@@ -120,10 +124,14 @@ def main() -> None:
             "clips, motion": lambda: (built("video", "features.video.encoder=motion"), moving),
         }  # fmt: skip
         for title, side in sides.items():
+            if asked.only not in title:
+                continue
             (encoder, batch), pairs = side()
-            turn(encoder, pairs[:batch], batch, folder / "warm")
-            turns = [turn(encoder, pairs, batch, folder / "store") for _ in range(ROUNDS)]
-            print(f"{title}: {len(pairs)} files, {torch.get_num_threads()} threads, a second")
+            turn(encoder, pairs[:batch], batch, folder / "warm", asked.decoders)
+            store = folder / "store"
+            turns = [turn(encoder, pairs, batch, store, asked.decoders) for _ in range(ROUNDS)]
+            who = f"{torch.get_num_threads()} threads, {asked.decoders} decoders"
+            print(f"{title}: {len(pairs)} files, {who}, a second")
             print_spread(turns)
 
 

@@ -69,7 +69,8 @@ def told(what: str) -> Iterator[None]:
 
 def drawn(count: int, aside: Path | None) -> Vectors:
     """`[count, WIDTH]`."""
-    items = memory.spilled(4 * count * WIDTH, aside).view(np.float32).reshape(count, WIDTH)
+    room = memory.spilled(4 * count * WIDTH, aside, memory.SMALL)
+    items = room.view(np.float32).reshape(count, WIDTH)
     for number, start in enumerate(range(0, count, BLOCK)):
         block = items[start : start + BLOCK]
         block[:] = clustered(len(block), 10 + number)[:, :WIDTH]

@@ -42,7 +42,7 @@ def give_back() -> None:
         trim(0)
 
 
-def spilled(count: int, folder: Path | None, least: int = SMALL) -> npt.NDArray[np.uint8]:
+def spilled(count: int, folder: Path | None, least: int) -> npt.NDArray[np.uint8]:
     """`[count]` bytes in a file without a name: where memory is short they lie on disk alone.
 
     The file ends with the array, or with the process, however that ends; nobody else can open it.

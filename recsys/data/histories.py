@@ -134,7 +134,7 @@ def _laid_aside(histories: Histories, folder: Path | None) -> Histories:
 def _empty(like: Histories, events: int, folder: Path | None) -> tuple[Any, Any, Any, Any]:
     """Arrays for so many events, to be filled."""
     columns = _columns(like)
-    room = memory.spilled(events * sum(column.itemsize for column in columns), folder)
+    room = memory.spilled(events * sum(column.itemsize for column in columns), folder, memory.SMALL)
     made, begin = list(columns), 0
     for place in sorted(range(len(columns)), key=lambda place: -columns[place].itemsize):
         end = begin + events * columns[place].itemsize  # the widest first, so that all are aligned

@@ -12,7 +12,7 @@ from recsys.errors import ResourceFault
 
 
 def test_bytes_in_a_file_without_a_name(tmp_path: Path) -> None:
-    found = memory.spilled(memory.SMALL, tmp_path)
+    found = memory.spilled(memory.SMALL, tmp_path, memory.SMALL)
     found[:] = 7
     assert isinstance(found.base, memoryview)
     assert isinstance(found.base.obj, mmap.mmap)
@@ -22,12 +22,12 @@ def test_bytes_in_a_file_without_a_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 3])
 def test_a_few_bytes_stay_in_memory(tmp_path: Path, size: int) -> None:
-    assert memory.spilled(size, tmp_path).flags.owndata
+    assert memory.spilled(size, tmp_path, memory.SMALL).flags.owndata
 
 
 def test_without_a_folder_to_write_in_all_stays_in_memory(tmp_path: Path) -> None:
     for folder in (None, tmp_path / "gone"):
-        assert memory.spilled(memory.SMALL, folder).flags.owndata
+        assert memory.spilled(memory.SMALL, folder, memory.SMALL).flags.owndata
 
 
 def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +36,7 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(ResourceFault, match="No space left"):
-        memory.spilled(memory.SMALL, tmp_path)
+        memory.spilled(memory.SMALL, tmp_path, memory.SMALL)
 
 
 @pytest.mark.parametrize("named", [False, True])
