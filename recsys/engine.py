@@ -25,6 +25,7 @@ from recsys.settings import Section
 P = TypeVar("P")
 R = TypeVar("R")
 Work = Callable[[Iterable[P]], Iterator[R]]
+MOST = 16  # parts worked on at once unless more are asked for: each wants memory of its own
 AHEAD = 2  # parts that a worker has at once: the next is there when one is done
 
 
@@ -39,7 +40,7 @@ class EngineSettings(Section):
         ge=0,
         le=256,
         description="local: blocks of users or items worked on at once, a core each; 0: as many as "
-        "torch has threads (OMP_NUM_THREADS), but for ingest one, which polars spreads",
+        "torch has threads (OMP_NUM_THREADS), 16 at most, but for ingest one, which polars spreads",
     )
     address: str = Field(
         "", description="ray: of a running cluster, or auto; empty starts one on this machine"
@@ -83,7 +84,7 @@ def map_buckets(
         yield from _by_tasks(_joined(settings), function, parts, settings.retries)
         return
     with _a_core_each() as cores:
-        threads = settings.threads or cores
+        threads = settings.threads or min(cores, MOST)
         if threads == 1:
             yield from map(function, parts)
             return
