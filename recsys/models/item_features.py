@@ -67,9 +67,9 @@ class ItemFeatures:
             return value.new_zeros(len(mine), *value.shape[1:])
         return value[mine.clamp(0, len(value) - 1)]
 
-    def mean(self, name: str) -> Tensor:
-        """`[N, D_m]`: where items have several vectors of a modality, their mean."""
-        value = self.each(name)
+    def mean(self, name: str, rows: Tensor | None = None) -> Tensor:
+        """`[n, D_m]`, as `each`: where items have several vectors of a modality, their mean."""
+        value = self.each(name, rows)
         return value if value.dim() == 2 else value.nanmean(dim=1)
 
     def id_rows(self) -> Tensor:

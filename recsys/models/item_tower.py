@@ -163,8 +163,9 @@ class ItemTower(nn.Module):
             projection = self.projections[number]
             assert isinstance(projection, Projection)
             has = features.present[:, number].nonzero().squeeze(1)
-            blocks = (features.gather(rows) for rows in torch.split(has, ROWS))
-            projection.standardise(self._read(block, name) for block in blocks)
+            projection.standardise(
+                self._read(features, name, rows) for rows in torch.split(has, ROWS)
+            )
 
     def forward(self, features: ItemFeatures) -> Tensor:
         """Vectors `[n, D]` of `features`, not normalised."""
@@ -206,9 +207,9 @@ class ItemTower(nn.Module):
         tokens.append(self.id_norm(self.id_embedding(features.id_rows())))
         return torch.stack(tokens, dim=1)
 
-    def _read(self, features: ItemFeatures, name: str) -> Tensor:
-        """The vectors of a modality as the projections take them."""
-        return features.each(name) if self._pools else features.mean(name)
+    def _read(self, features: ItemFeatures, name: str, rows: Tensor | None = None) -> Tensor:
+        """The vectors of a modality as the projections take them, of `rows` `[n]` or of all."""
+        return features.each(name, rows) if self._pools else features.mean(name, rows)
 
     def _kept(self, present: Tensor) -> Tensor:
         """`present` with modalities dropped at random; an item never loses all it has."""
