@@ -155,8 +155,9 @@ def pooled(store: Store, keys: pl.Series, several: int) -> tuple[Vectors, Rows]:
     Where an item may have `several` vectors: `[n, P, D]`, P the most that any has, its first ones.
     """
     each = keys.to_frame("key").with_row_index("row").explode("key").drop_nulls()
-    vectors, present = store.read(each["key"].to_list())
-    rows, vectors = each["row"].to_numpy().astype(np.int64)[present], vectors[present]
+    kept = store.places(each["key"].to_list())
+    present = kept >= 0
+    rows, vectors = each["row"].to_numpy().astype(np.int64)[present], store.vectors[kept[present]]
     places, rows, counts = _numbered(rows, len(keys))
     most = min(several, int(counts.max(initial=1)))
     if most > 1:
