@@ -203,8 +203,5 @@ def _in_blocks(
 
 def _among(seen: RowSets, few: Rows) -> RowSets:
     """What of `seen` is among `few` ascending rows, by the places there."""
-    width = max(int(seen.rows.max(initial=-1)), int(few.max(initial=-1))) + 1
-    listed = np.zeros(width, np.bool_)
-    listed[few] = True
-    kept = seen.restrict(listed)
+    kept = seen.among(few)
     return RowSets(kept.offsets, np.searchsorted(few, kept.rows))

@@ -75,6 +75,12 @@ class RowSets:
         before = np.concatenate(([0], np.cumsum(kept, dtype=np.int64)))
         return RowSets(before[self.offsets], self.rows[kept])
 
+    def among(self, rows: Rows) -> "RowSets":
+        """Only what is one of `rows`; as `restrict`."""
+        listed = np.zeros(int(max(rows.max(initial=-1), self.rows.max(initial=-1))) + 1, np.bool_)
+        listed[rows] = True
+        return self.restrict(listed)
+
 
 def row_sets(offsets: Rows, rows: NDArray[np.integer]) -> RowSets:
     """Sorts the rows of each user and drops repeats.

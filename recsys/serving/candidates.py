@@ -74,7 +74,7 @@ def find(
     rows = np.full((len(queries), count), -1, np.int64)
     scores = np.full((len(queries), count), -np.inf, np.float32)
     if seen is not None:
-        seen = seen.restrict(_listed(index, seen))  # what is not in the index needs no leaving out
+        seen = seen.among(index.rows)  # what is not in the index needs no leaving out
     if exact is None:
         return Candidates(*index.search(queries, count, hidden=seen))
     had = np.zeros(len(queries), np.int64) if seen is None else seen.sizes()
@@ -142,14 +142,6 @@ def _search(index: Index, queries: Vectors, k: int) -> tuple[Rows, Vectors]:
         rows[start : start + QUERIES] = found[: len(block)]
         scores[start : start + QUERIES] = similar[: len(block)]
     return rows, scores
-
-
-def _listed(index: Index, seen: RowSets) -> npt.NDArray[np.bool_]:
-    """By item row: whether the index holds it."""
-    highest = max(index.rows.max(initial=-1), seen.rows.max(initial=-1))
-    listed = np.zeros(int(highest) + 1, np.bool_)
-    listed[index.rows] = True
-    return listed
 
 
 def _among(rows: Rows, users: Rows, items: Rows) -> npt.NDArray[np.bool_]:
